@@ -42,6 +42,7 @@ const (
 	NoData       Class = "no data"
 	Limit        Class = "limit" // a bound of ours was hit
 	Unconfigured Class = "not configured"
+	Other        Class = "error"    // an error of no class above
 	Internal     Class = "internal" // a bug of ours: a panic, a broken module
 )
 
