@@ -147,7 +147,11 @@ func (f *Fact) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return fmt.Errorf("decoding a fact: %w", err)
 	}
-	v, err := valueOf(w.Type, w.Value)
+	kind, err := ParseType(w.Type)
+	if err != nil {
+		return fmt.Errorf("decoding fact %q: %w", w.Name, err)
+	}
+	v, err := FromJSON(kind, w.Value)
 	if err != nil {
 		return fmt.Errorf("decoding fact %q: %w", w.Name, err)
 	}
@@ -155,30 +159,38 @@ func (f *Fact) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func valueOf(typeName string, raw any) (Value, error) {
-	for t, name := range typeNames {
-		if name != typeName {
-			continue
+// ParseType is the type of that name.
+func ParseType(name string) (Type, error) {
+	for t, known := range typeNames {
+		if known == name {
+			return Type(t), nil
 		}
-		v := Value{Type: Type(t)}
-		switch raw := raw.(type) {
-		case float64:
-			v.Num = raw
-		case bool:
-			v = FlagValue(raw)
-		case string:
-			v.Text = raw
-			if v.Type == Time {
-				at, err := time.Parse(time.RFC3339, raw)
-				if err != nil {
-					return Value{}, err
-				}
-				v.Num = float64(at.UnixMilli())
-			}
-		case nil:
-			v.Num = math.NaN()
-		}
-		return v, nil
 	}
-	return Value{}, fmt.Errorf("unknown type %q", typeName)
+	return 0, fmt.Errorf("unknown type %q", name)
+}
+
+// FromJSON is the value of the type that Value.JSON turned into raw. The null
+// of a number that JSON cannot hold comes back as NaN.
+func FromJSON(t Type, raw any) (Value, error) {
+	v := Value{Type: t}
+	switch raw := raw.(type) {
+	case float64:
+		v.Num = raw
+	case bool:
+		v = FlagValue(raw)
+	case string:
+		v.Text = raw
+	case nil:
+		v.Num = math.NaN()
+	default:
+		return Value{}, fmt.Errorf("found %T for a %s", raw, t)
+	}
+	if t == Time {
+		at, err := time.Parse(time.RFC3339, v.Text)
+		if err != nil {
+			return Value{}, err
+		}
+		v.Num = float64(at.UnixMilli())
+	}
+	return v, nil
 }
