@@ -1,0 +1,331 @@
+package pane
+
+import (
+	"strings"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/ui/theme"
+)
+
+// A Column of a Table. Widths are measured from the rows, between Min and Max.
+// Where there is no room, columns shrink to Min, the least Keep first, and
+// then disappear, the least Keep first. The first column never disappears.
+type Column struct {
+	Title string
+	Min   int  // cells; 0 means the title's width
+	Max   int  // cells; 0 means as wide as its widest cell
+	Right bool // numbers
+	Keep  int  // the higher the longer it stays
+	Fill  bool // takes the cells that are left over
+}
+
+// A Cell is one plain text with its style.
+type Cell struct {
+	Text  string
+	Style theme.Style
+}
+
+// Cells makes unstyled cells.
+func Cells(texts ...string) []Cell {
+	cells := make([]Cell, len(texts))
+	for i, t := range texts {
+		cells[i].Text = t
+	}
+	return cells
+}
+
+// A Row of a Table.
+type Row struct {
+	ID    string // stable identity: the cursor stays on it when rows move
+	Level checks.Level
+	Cells []Cell
+	Sub   string // a faint line below the row that belongs to it; "" for none
+	Faint bool   // old or unimportant
+}
+
+// A Table draws rows in columns, with a cursor, a filter and scrolling. Styles
+// are applied after fitting. The zero Table is empty; embed it in a pane to
+// get Find and Next.
+type Table struct {
+	Columns []Column
+	Marks   bool   // each row begins with its level's mark
+	Head    bool   // titles in the first line
+	Empty   string // shown when there are no rows at all: the reason
+
+	scroll Scroll
+	rows   []Row
+	shown  []int  // indexes of rows that pass the filter
+	widest []int  // measured per column
+	at     string // ID of the row under the cursor
+	filter string
+}
+
+// SetRows replaces the rows; the cursor stays on the row it was on.
+func (t *Table) SetRows(rows []Row) {
+	t.rows = rows
+	t.widest = make([]int, len(t.Columns))
+	for _, r := range rows {
+		for i, c := range r.Cells {
+			if i < len(t.widest) {
+				t.widest[i] = max(t.widest[i], Width(Plain(c.Text)))
+			}
+		}
+	}
+	t.refilter()
+}
+
+// Find filters the rows: only those that contain the text stay, or with "!" in
+// front those that do not. Case does not matter.
+func (t *Table) Find(text string) {
+	t.filter = strings.ToLower(text)
+	t.refilter()
+}
+
+// Filter is the filter in force, "" if none.
+func (t *Table) Filter() string { return t.filter }
+
+// Next moves the cursor among the rows that are shown.
+func (t *Table) Next(step int) { t.Move(step) }
+
+// Move moves the cursor by n rows.
+func (t *Table) Move(n int) {
+	t.scroll.total = len(t.shown)
+	t.scroll.Move(n)
+	if row, ok := t.Selected(); ok {
+		t.at = row.ID
+	}
+}
+
+// Moves are the actions that move the cursor.
+func (t *Table) Moves() []Action { return Moves(t.Move, t.scroll.Page) }
+
+// Selected is the row under the cursor.
+func (t *Table) Selected() (Row, bool) {
+	if i := t.scroll.Cursor; i >= 0 && i < len(t.shown) {
+		return t.rows[t.shown[i]], true
+	}
+	return Row{}, false
+}
+
+// Select puts the cursor on the row with that ID, if it is shown.
+func (t *Table) Select(id string) {
+	for i, at := range t.shown {
+		if t.rows[at].ID == id {
+			t.scroll.Cursor, t.at = i, id
+		}
+	}
+}
+
+// Len is the number of rows that pass the filter, and of all.
+func (t *Table) Len() (shown, all int) { return len(t.shown), len(t.rows) }
+
+func (t *Table) refilter() {
+	t.shown = t.shown[:0]
+	for i, r := range t.rows {
+		if matches(r, t.filter) {
+			t.shown = append(t.shown, i)
+		}
+	}
+	t.scroll.total = len(t.shown)
+	t.scroll.Cursor = clamp(t.scroll.Cursor, 0, len(t.shown)-1)
+	t.Select(t.at)
+	if row, ok := t.Selected(); ok && t.at == "" {
+		t.at = row.ID
+	}
+}
+
+func matches(r Row, filter string) bool {
+	want, inverse := strings.CutPrefix(filter, "!")
+	if want == "" {
+		return true
+	}
+	found := strings.Contains(strings.ToLower(r.ID), want) || strings.Contains(strings.ToLower(r.Sub), want)
+	for _, c := range r.Cells {
+		found = found || strings.Contains(strings.ToLower(c.Text), want)
+	}
+	return found != inverse
+}
+
+// View draws the table into the frame: titles if asked, then rows.
+func (t *Table) View(f Frame) string { return strings.Join(t.Lines(f), "\n") }
+
+// Lines is View as lines, at most f.H.
+func (t *Table) Lines(f Frame) []string {
+	var lines []string
+	widths := t.widths(f.W - t.gutter())
+	if t.Head && f.H > 1 {
+		lines = append(lines, f.Theme.Faint.Render(t.headings(f, widths)))
+	}
+	if len(t.shown) == 0 {
+		return append(lines, f.Theme.Faint.Render(f.Cut(" "+Plain(t.nothing()), f.W)))
+	}
+	room := f.H - len(lines)
+	from, to := t.scroll.Window(len(t.shown), room)
+	used := 0
+	for i := from; i < to && used < room; i++ {
+		row := t.rows[t.shown[i]]
+		lines = append(lines, t.line(f, row, widths, i == t.scroll.Cursor))
+		used++
+		if row.Sub != "" && t.spare(from, to, i, room, used) {
+			lines = append(lines, f.Theme.Faint.Render(f.Cut(spaces(t.gutter()+2)+Plain(row.Sub), f.W)))
+			used++
+		}
+	}
+	return lines
+}
+
+// spare reports whether a sub-line can be drawn and the cursor still be shown.
+func (t *Table) spare(from, _, i, room, used int) bool {
+	need := 0
+	if t.scroll.Cursor > i {
+		need = t.scroll.Cursor - i
+	}
+	return used+1+need <= room
+}
+
+func (t *Table) nothing() string {
+	if t.filter != "" && len(t.rows) > 0 {
+		return "nothing matches /" + t.filter
+	}
+	return t.Empty
+}
+
+// gutter is the width of the cursor and the mark before the first column.
+func (t *Table) gutter() int {
+	if t.Marks {
+		return 1 + theme.MarkWidth + 1
+	}
+	return 1
+}
+
+func (t *Table) headings(f Frame, widths []int) string {
+	cells := make([]Cell, len(t.Columns))
+	for i, c := range t.Columns {
+		cells[i].Text = c.Title
+	}
+	return spaces(t.gutter()) + t.cells(f, cells, widths, func(_ theme.Style, s string) string { return s })
+}
+
+func (t *Table) line(f Frame, r Row, widths []int, cursor bool) string {
+	th := f.Theme
+	if cursor && f.Focused {
+		lead := th.Pointer
+		if t.Marks {
+			lead += theme.Mark(r.Level) + " "
+		}
+		text := lead + t.cells(f, r.Cells, widths, func(_ theme.Style, s string) string { return s })
+		return th.Cursor.Render(text)
+	}
+	lead := " "
+	if t.Marks {
+		lead += th.Mark(r.Level) + " "
+	}
+	return lead + t.cells(f, r.Cells, widths, func(s theme.Style, text string) string {
+		if r.Faint {
+			s = th.Faint
+		}
+		return s.Render(text)
+	})
+}
+
+// cells draws the cells of a line. Only the text is styled, not the padding,
+// so that unchanged bytes stay few.
+func (t *Table) cells(f Frame, cells []Cell, widths []int, paint func(theme.Style, string) string) string {
+	var b strings.Builder
+	gap := 0
+	for i, w := range widths {
+		if w <= 0 {
+			continue
+		}
+		var c Cell
+		if i < len(cells) {
+			c = cells[i]
+		}
+		text := f.Cut(Plain(c.Text), w)
+		fill := w - Width(text)
+		if t.Columns[i].Right {
+			b.WriteString(spaces(gap + fill))
+			b.WriteString(paint(c.Style, text))
+			gap = columnGap
+			continue
+		}
+		b.WriteString(spaces(gap))
+		b.WriteString(paint(c.Style, text))
+		gap = fill + columnGap
+	}
+	return b.String()
+}
+
+// columnGap is the space between two columns.
+const columnGap = 2
+
+// widths fits the columns into w cells; 0 means the column is not shown.
+func (t *Table) widths(w int) []int {
+	widths, least := make([]int, len(t.Columns)), make([]int, len(t.Columns))
+	for i, c := range t.Columns {
+		least[i] = c.Min
+		if least[i] == 0 {
+			least[i] = max(1, Width(c.Title))
+		}
+		want := least[i]
+		if i < len(t.widest) {
+			want = max(want, t.widest[i])
+		}
+		if c.Max > 0 {
+			want = min(want, c.Max)
+		}
+		widths[i] = want
+	}
+	order := t.expendable()
+	for _, i := range order {
+		if over := total(widths) - w; over > 0 {
+			widths[i] -= min(over, max(0, widths[i]-least[i]))
+		}
+	}
+	for _, i := range order {
+		if total(widths) > w && i > 0 {
+			widths[i] = 0
+		}
+	}
+	if len(widths) > 0 {
+		widths[0] = min(widths[0], max(1, w))
+	}
+	t.stretch(widths, w)
+	return widths
+}
+
+// stretch gives what is left over to the column that fills.
+func (t *Table) stretch(widths []int, w int) {
+	left := w - total(widths)
+	for i, c := range t.Columns {
+		if c.Fill && widths[i] > 0 && left > 0 {
+			widths[i] += left
+			return
+		}
+	}
+}
+
+// expendable orders columns by Keep, the least first; of equals the rightmost.
+func (t *Table) expendable() []int {
+	order := make([]int, 0, len(t.Columns))
+	for i := len(t.Columns) - 1; i >= 0; i-- {
+		order = append(order, i)
+	}
+	for i := 1; i < len(order); i++ { // insertion sort: stable, and never more than a dozen
+		for j := i; j > 0 && t.Columns[order[j]].Keep < t.Columns[order[j-1]].Keep; j-- {
+			order[j], order[j-1] = order[j-1], order[j]
+		}
+	}
+	return order
+}
+
+func total(widths []int) int {
+	sum, shown := 0, 0
+	for _, w := range widths {
+		if w > 0 {
+			sum += w
+			shown++
+		}
+	}
+	return sum + max(0, shown-1)*columnGap
+}
