@@ -14,7 +14,7 @@ import (
 // Plain, Width, Cut, Pad, Fit: below. Table: table.go. Readings ("cpu 31 %"):
 // readings.go. Gauge and Spark: charts.go. Box, Rule and Beside: box.go.
 // Scroll: scroll.go. Field, the line editor: field.go. Ready-made overlays
-// (Prompt, Confirm, Reader): prompt.go, reader.go.
+// (Form, Prompt, Confirm, Reader): form.go, confirm.go, reader.go.
 
 // Plain makes one line of printable text: what a terminal could take for
 // anything but a character becomes "?" or a space, variation selectors go.

@@ -17,6 +17,10 @@ const (
 // An Overlay is drawn over the deck and has the keys while it is on top:
 // a question, a form, a page to read. It is pushed with Push. Overlays are a
 // stack; esc must close one, and a paste (msg.Paste) must never confirm.
+//
+// An overlay with a method Show(watch.Snapshot) is shown every new snapshot.
+// One that waits for the answer to a command shares it with its pane, whose
+// Handle gets the Msg. Form, Prompt, Confirm and Reader are ready made.
 type Overlay interface {
 	Title() string
 
@@ -46,7 +50,3 @@ type PopMsg struct{ Overlay Overlay }
 func Pop(o Overlay) tea.Cmd {
 	return func() tea.Msg { return PopMsg{o} }
 }
-
-// Overlays that are shown a new snapshot whenever there is one implement Show
-// like a Pane; those that take the answer to a command share it with their
-// pane, whose Handle gets the Msg.
