@@ -167,6 +167,10 @@ type Spec struct {
 	// Empty: the module returns the fact once.
 	Label string
 
+	// Signed marks a count that can be negative; others cannot, and a rule
+	// that waits for it is a lint error.
+	Signed bool
+
 	// Optional marks a fact that may be absent without anything being wrong
 	// (a growth that has too little history yet). Rules leave a comparison
 	// with an absent optional fact out; with any other absent fact they are
