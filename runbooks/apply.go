@@ -1,0 +1,217 @@
+package runbooks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// from lists the item states in which an event of an item may happen. What is
+// not listed is illegal. It is never written to.
+var from = map[EventKind][]State{
+	CheckStarted{}.Kind():      {Pending, Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
+	ItemConfirmed{}.Kind():     {Pending},
+	ItemDecided{}.Kind():       {Pending},
+	ItemSkipped{}.Kind():       {Pending, Warned, Failed, Errored, Interrupted, Cancelled},
+	ItemAcknowledged{}.Kind():  {Warned, Failed, Errored},
+	ItemOverridden{}.Kind():    {Failed},
+	ItemRetried{}.Kind():       {Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
+	ItemNotApplicable{}.Kind(): {Pending, Interrupted, Errored, NotApplicable},
+	ItemInterrupted{}.Kind():   {Running},
+	Signed{}.Kind():            {Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
+}
+
+// An IllegalError says why an event does not fit the run it is for.
+type IllegalError struct {
+	Run, Item string
+	Kind      EventKind
+	Why       string
+}
+
+// Error names the event, its place and the reason.
+func (e *IllegalError) Error() string {
+	where := "run " + e.Run
+	if e.Item != "" {
+		where = "item " + e.Item
+	}
+	return fmt.Sprintf("%s on %s: %s", e.Kind, where, e.Why)
+}
+
+func illegal(e Event, format string, a ...any) error {
+	return &IllegalError{e.Run, e.Item, e.Kind, fmt.Sprintf(format, a...)}
+}
+
+// Apply is the run after the event. An event that does not fit, because its
+// kind is unknown, its item is not there or the transition is illegal, leaves
+// the run as it was and is refused with an *IllegalError.
+func (r Run) Apply(e Event) (Run, error) {
+	p, err := e.Payload()
+	if err != nil {
+		return r, err
+	}
+	if err := r.fits(e, p); err != nil {
+		return r, err
+	}
+	next, err := r.advance(e, p)
+	if err != nil {
+		return r, err
+	}
+	next.Seq, next.Last = max(r.Seq, e.Seq), e.At
+	return next, nil
+}
+
+// fits checks what holds for every event, before any content is looked at.
+func (r Run) fits(e Event, p Payload) error {
+	if _, opens := p.(RunOpened); opens != (r.ID == "") {
+		if opens {
+			return illegal(e, "the run is open already")
+		}
+		return illegal(e, "the run was never opened")
+	}
+	if r.ID != "" && e.Run != r.ID {
+		return illegal(e, "the event belongs to another run")
+	}
+	if r.State.Ended() && r.ID != "" && !allowedAfterEnd(p) {
+		return illegal(e, "the run is %s", r.State)
+	}
+	return nil
+}
+
+// allowedAfterEnd are the events that a finished run still takes: remarks, and
+// results that were under way when it ended.
+func allowedAfterEnd(p Payload) bool {
+	switch p.(type) {
+	case Noted, CheckFinished:
+		return true
+	}
+	return false
+}
+
+func (r Run) advance(e Event, p Payload) (Run, error) {
+	switch p := p.(type) {
+	case RunOpened:
+		return opened(e, p)
+	case RunSuspended:
+		return r.become(e, Suspended, Open)
+	case RunResumed:
+		return r.become(e, Open, Suspended)
+	case RunExpired:
+		return r.end(e, Expired, "period "+p.Period+" began")
+	case RunAborted:
+		if strings.TrimSpace(p.Reason) == "" {
+			return r, illegal(e, "a reason is required")
+		}
+		return r.end(e, Aborted, p.Reason)
+	case RunClosed:
+		return r.closed(e, p)
+	case RunTakenOver:
+		r.Driver = e.Actor
+		return r, nil
+	}
+	if e.Item == "" {
+		return r.remarked(e, p)
+	}
+	i := r.index(e.Item)
+	if i < 0 {
+		return r, illegal(e, "the runbook has no such item")
+	}
+	item, err := r.Items[i].apply(e, p)
+	if err != nil {
+		return r, err
+	}
+	r.Items = slices.Clone(r.Items)
+	r.Items[i] = item
+	return r, nil
+}
+
+func opened(e Event, p RunOpened) (Run, error) {
+	if e.Run == "" {
+		return Run{}, illegal(e, "the run has no id")
+	}
+	r := Run{ID: e.Run, Opened: p, State: Open, OpenedAt: e.At, OpenedBy: e.Actor, Driver: e.Actor}
+	for _, s := range p.Steps {
+		if s.ID == "" || r.index(s.ID) >= 0 {
+			return Run{}, illegal(e, "step %q is unnamed or listed twice", s.ID)
+		}
+		r.Items = append(r.Items, ItemRun{Step: s, State: Pending})
+	}
+	return r, nil
+}
+
+func (r Run) become(e Event, to, from RunState) (Run, error) {
+	if r.State != from {
+		return r, illegal(e, "the run is %s", r.State)
+	}
+	r.State = to
+	return r, nil
+}
+
+func (r Run) end(e Event, to RunState, reason string) (Run, error) {
+	r.State, r.Reason, r.ClosedAt = to, reason, e.At
+	return r, nil
+}
+
+func (r Run) closed(e Event, p RunClosed) (Run, error) {
+	if err := r.Closable(); err != nil {
+		return r, illegal(e, "%v", err)
+	}
+	if want := r.Outcome(); p.State != want {
+		return r, illegal(e, "the items make the run %s, not %s", want, p.State)
+	}
+	return r.end(e, p.State, p.Note)
+}
+
+// Closable is nil if every item is decided, or says what is not.
+func (r Run) Closable() error {
+	var open []string
+	for _, it := range r.Items {
+		if !it.State.Decided() {
+			open = append(open, it.ID+" ("+string(it.State)+")")
+		}
+	}
+	switch {
+	case len(open) == 0:
+		return nil
+	case len(open) > 3:
+		return fmt.Errorf("%d items are not done: %s and %d more", len(open), strings.Join(open[:3], ", "), len(open)-3)
+	}
+	return errors.New("not done: " + strings.Join(open, ", "))
+}
+
+// Outcome is the state that closing gives the run now: completed if every item
+// passed, warned or does not apply, else completed with exceptions.
+func (r Run) Outcome() RunState {
+	for _, it := range r.Items {
+		if it.State != Passed && it.State != Warned && it.State != NotApplicable {
+			return CompletedWithExceptions
+		}
+	}
+	return Completed
+}
+
+// remarked applies the events of a run that people make.
+func (r Run) remarked(e Event, p Payload) (Run, error) {
+	switch p := p.(type) {
+	case Noted:
+		if strings.TrimSpace(p.Text) == "" {
+			return r, illegal(e, "the note is empty")
+		}
+		r.Notes = with(r.Notes, Remark{At: e.At, Actor: e.Actor, Text: p.Text})
+	case Signed:
+		if signedBy(r.Signatures, e.Actor) {
+			return r, illegal(e, "%s has signed already", e.Actor.Identity())
+		}
+		r.Signatures = with(r.Signatures, Remark{At: e.At, Actor: e.Actor, Text: p.Role})
+	default:
+		return r, illegal(e, "the event names no item")
+	}
+	return r, nil
+}
+
+// with appends to a copy, so that an older Run keeps its own.
+func with[T any](list []T, v T) []T { return append(slices.Clip(list), v) }
+
+func signedBy(list []Remark, who Actor) bool {
+	return slices.ContainsFunc(list, func(r Remark) bool { return r.Actor.Identity() == who.Identity() })
+}

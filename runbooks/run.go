@@ -1,0 +1,142 @@
+package runbooks
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A Run is one walk through a section, folded from its events. It is a value:
+// Apply returns a new one, and nothing edits a Run in place.
+type Run struct {
+	ID     string
+	Opened RunOpened
+	State  RunState
+	Reason string // why it was aborted, what was noted when it was closed
+
+	OpenedAt time.Time
+	ClosedAt time.Time // zero while the run is open or suspended
+	OpenedBy Actor
+	Driver   Actor
+
+	Items      []ItemRun // in the order of the document
+	Notes      []Remark
+	Signatures []Remark
+
+	Seq  uint64    // of the newest event
+	Last time.Time // when it was recorded
+}
+
+// An ItemRun is what happened to one item.
+type ItemRun struct {
+	Step
+	State    State
+	Attempts []Attempt // newest last
+	Late     []Attempt // results that came after a decision: evidence, no more
+	Choice   string    // of a decide
+
+	Ack      *Remark  // a bad result that was seen
+	Override *Remark  // a failed result that does not hold up the rest until it expires
+	Skip     *Remark  // why it was left out
+	Notes    []Remark // newest last
+
+	Signatures []Remark
+}
+
+// An Attempt is one try at an item.
+type Attempt struct {
+	N        int
+	Actor    Actor
+	Started  time.Time
+	Ended    time.Time // zero while it runs
+	State    State
+	Check    CheckStarted      // of a check
+	Result   *checks.Result    // of a check that ended
+	Evidence map[string]string // of a confirm
+	Why      []checks.Breach   // rules that judged the evidence
+	Reason   string            // why it was interrupted or does not apply
+}
+
+// A Remark is something a person said: a note, an acknowledgement, an
+// override, a skip, a signature.
+type Remark struct {
+	At    time.Time
+	Actor Actor
+	Text  string    // the note, the reason, the role of a signature
+	Until time.Time // when it expires; zero: never
+}
+
+// Expired reports whether the remark has ceased to hold.
+func (r *Remark) Expired(now time.Time) bool {
+	return r == nil || !r.Until.IsZero() && !now.Before(r.Until)
+}
+
+// Latest is the newest attempt.
+func (it ItemRun) Latest() (Attempt, bool) {
+	if len(it.Attempts) == 0 {
+		return Attempt{}, false
+	}
+	return it.Attempts[len(it.Attempts)-1], true
+}
+
+// Result is the newest attempt's result, nil if it has none.
+func (it ItemRun) Result() *checks.Result {
+	a, _ := it.Latest()
+	return a.Result
+}
+
+// Item returns the item of that id.
+func (r Run) Item(id string) (ItemRun, bool) {
+	if i := r.index(id); i >= 0 {
+		return r.Items[i], true
+	}
+	return ItemRun{}, false
+}
+
+func (r Run) index(id string) int {
+	return slices.IndexFunc(r.Items, func(it ItemRun) bool { return it.ID == id })
+}
+
+// Fold applies the events of one run in their order.
+func Fold(events []Event) (Run, error) {
+	var r Run
+	for _, e := range events {
+		var err error
+		if r, err = r.Apply(e); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// FoldAll folds the events of many runs, in the order in which the runs were
+// opened. Events that do not fit are reported, all of them, and left out: one
+// bad run must not hide the others.
+func FoldAll(events iter.Seq2[Event, error]) ([]Run, error) {
+	var runs []Run
+	var problems []error
+	at := map[string]int{}
+	for e, err := range events {
+		if err != nil {
+			return runs, errors.Join(append(problems, fmt.Errorf("reading the journal: %w", err))...)
+		}
+		i, known := at[e.Run]
+		if !known {
+			i = len(runs)
+			runs = append(runs, Run{})
+			at[e.Run] = i
+		}
+		next, err := runs[i].Apply(e)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		runs[i] = next
+	}
+	runs = slices.DeleteFunc(runs, func(r Run) bool { return r.ID == "" })
+	return runs, errors.Join(problems...)
+}

@@ -1,0 +1,57 @@
+package runbooks
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A Journal keeps events. Append gives the event its Seq, Prev and Hash and
+// returns only when it is durable; after an error nothing was promised and
+// nothing may be shown. Events yields every event of every run, oldest first.
+type Journal interface {
+	Append(Event) (Event, error)
+	Events() iter.Seq2[Event, error]
+}
+
+// A Runner runs a check; *checks.Runner is one.
+type Runner interface {
+	Run(context.Context, checks.Check) checks.Result
+}
+
+// A Session drives one run. Its methods return quickly: nil means accepted and
+// recorded, an error says why it was refused. What comes of a started check is
+// seen in a later Run. All methods may be called from any goroutine.
+type Session interface {
+	// Run is the run as it is recorded now. Changed is signalled after it changed.
+	Run() Run
+	Changed() <-chan struct{}
+
+	// Section is the pinned section, with prose and evidence fields. Outdated
+	// reports whether the file on disk has changed since the run was opened.
+	Section() Section
+	Outdated() bool
+
+	Start(item string) error // runs one check
+	StartAll() error         // runs every check that is not done, as their needs open
+	Confirm(item string, evidence map[string]string) error
+	Decide(item, option string) error
+	Skip(item, reason string, until time.Time) error // zero until: this run
+	Acknowledge(item, note string) error
+	Override(item, reason string, until time.Time) error
+	Note(item, text string) error // item "": on the run
+	Retry(item string) error      // a new attempt; a check starts at once
+	Sign(item, role string) error // item "": the run
+
+	Finish(note string) error  // completes the run; every item must be decided
+	Abort(reason string) error // gives it up
+
+	// Err is why nothing can be recorded any more, nil while all is well.
+	Err() error
+
+	// Close leaves the run as it is: running checks are stopped and recorded as
+	// interrupted, the run as suspended. It waits for every goroutine.
+	Close() error
+}
