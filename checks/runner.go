@@ -1,0 +1,255 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// Limits of the Runner, from the survey of what hangs collectors: few local
+// probes at once keep their latencies honest, more network probes keep one
+// slow peer from delaying the rest, and two at one target is what a sick
+// target can bear.
+const (
+	localSlots   = 8
+	networkSlots = 16
+	perTarget    = 2
+
+	// grace is how long a call may overrun its deadline before it is
+	// abandoned: enough for an orderly return, too short for a person to notice.
+	grace = 500 * time.Millisecond
+)
+
+// A Scrubber makes text fit to be shown and recorded: redacted and clean.
+type Scrubber interface {
+	Redact(text string) string
+}
+
+// A Recorder is a History that also takes samples. The Runner records the
+// numeric facts whose specs ask for a usual or a growth.
+type Recorder interface {
+	Record(check, factName, label string, s Sample)
+}
+
+// Runner is the only place that applies deadlines, recovers panics, limits
+// concurrency, scrubs text and turns findings into a verdict. It is safe for
+// concurrent use.
+type Runner struct {
+	env    Env
+	redact func(string) string
+	local  chan struct{}
+	remote chan struct{}
+
+	mu       sync.Mutex
+	targets  map[string]chan struct{}
+	memories map[string]*Memory
+	hanging  map[string]time.Time // check -> start of its abandoned call
+}
+
+// NewRunner makes a Runner over env. secrets may be nil: then nothing is
+// redacted by value.
+func NewRunner(env Env, secrets Scrubber) *Runner {
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	redact := func(text string) string { return text }
+	if secrets != nil {
+		redact = secrets.Redact
+	}
+	return &Runner{
+		env: env, redact: redact,
+		local: make(chan struct{}, localSlots), remote: make(chan struct{}, networkSlots),
+		targets: map[string]chan struct{}{}, memories: map[string]*Memory{}, hanging: map[string]time.Time{},
+	}
+}
+
+// Env is what the Runner hands to modules, without a check's own parts.
+func (r *Runner) Env() Env { return r.env }
+
+// Abandoned is how many calls are out beyond their deadline and their grace:
+// they ignore their context and may never return.
+func (r *Runner) Abandoned() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.hanging)
+}
+
+// Run runs the check once and judges what it found. It never returns an
+// error: whatever kept the check from finding out is in the Result. It returns
+// at the latest at the check's deadline plus a short grace, whatever the
+// module does.
+func (r *Runner) Run(ctx context.Context, c Check) Result {
+	if c.Module == nil {
+		return r.finish(c, outcome{err: Failed(Internal, "check %q has no module", c.ID)}, r.env.Now(), 0, 0)
+	}
+	queued := time.Now()
+	release, err := r.admit(ctx, c)
+	if err != nil {
+		return r.finish(c, outcome{err: fmt.Errorf("waiting for a free slot: %w", err)}, r.env.Now(), 0, time.Since(queued))
+	}
+	defer release()
+	if since, out := r.isHanging(c.ID); out {
+		return r.finish(c, outcome{err: Failed(Timeout, "the run of %s is still hanging", since.Format(time.TimeOnly))}, r.env.Now(), 0, 0)
+	}
+	waited := time.Since(queued)
+	began := time.Now()
+	got := r.call(ctx, c)
+	return r.finish(c, got, r.env.Now(), time.Since(began), waited)
+}
+
+// outcome is what a module's Run returned.
+type outcome struct {
+	findings Findings
+	err      error
+}
+
+// call runs the module in a goroutine of its own, so that a call that ignores
+// its context can be abandoned. An abandoned check is not started again until
+// its call returns.
+func (r *Runner) call(ctx context.Context, c Check) outcome {
+	deadline := c.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	env := r.env
+	env.Memory = r.memory(c.ID)
+	env.Connection = c.Connection
+	done := make(chan outcome, 1)
+	began := r.env.Now()
+	go func() {
+		defer r.returned(c.ID)
+		done <- r.guarded(ctx, c, env)
+	}()
+	select {
+	case got := <-done:
+		return got
+	case <-ctx.Done():
+	}
+	select {
+	case got := <-done:
+		return got
+	case <-time.After(grace):
+	}
+	r.abandon(c.ID, began, done)
+	return outcome{err: Failed(Timeout, "no answer within %s; the call does not stop and was abandoned", fact.FormatDuration(deadline))}
+}
+
+func (r *Runner) guarded(ctx context.Context, c Check, env Env) (got outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.env.Log.Error("a module panicked", "check", c.ID, "module", c.Module.Name, "panic", p, "stack", string(debug.Stack()))
+			got = outcome{err: Failed(Internal, "module %s panicked: %v (the stack is in the log)", c.Module.Name, p)}
+		}
+	}()
+	findings, err := c.Module.Run(ctx, env, c.Args)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = Failed(Timeout, "no answer within %s", fact.FormatDuration(c.Deadline()))
+		}
+	}
+	return outcome{findings, err}
+}
+
+func (r *Runner) memory(id string) *Memory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.memories[id]
+	if m == nil {
+		m = &Memory{}
+		r.memories[id] = m
+	}
+	return m
+}
+
+func (r *Runner) isHanging(id string) (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, out := r.hanging[id]
+	return since, out
+}
+
+// abandon marks the check as hanging unless its call has returned meanwhile.
+func (r *Runner) abandon(id string, began time.Time, done <-chan outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(done) == 0 {
+		r.hanging[id] = began
+	}
+}
+
+func (r *Runner) returned(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.hanging, id)
+}
+
+// admit waits for a slot in the check's pool and at its target.
+func (r *Runner) admit(ctx context.Context, c Check) (release func(), err error) {
+	pool := r.local
+	if c.Module.Reach == Network {
+		pool = r.remote
+	}
+	target := r.targetSlots(c)
+	if err := take(ctx, target); err != nil {
+		return nil, err
+	}
+	if err := take(ctx, pool); err != nil {
+		give(target)
+		return nil, err
+	}
+	return func() { give(pool); give(target) }, nil
+}
+
+func take(ctx context.Context, slots chan struct{}) error {
+	if slots == nil {
+		return nil
+	}
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func give(slots chan struct{}) {
+	if slots != nil {
+		<-slots
+	}
+}
+
+func (r *Runner) targetSlots(c Check) chan struct{} {
+	key := targetKey(c)
+	if key == "" {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.targets[key] == nil {
+		r.targets[key] = make(chan struct{}, perTarget)
+	}
+	return r.targets[key]
+}
+
+// targetKey names the peer that a network check burdens; "" when there is none.
+func targetKey(c Check) string {
+	if c.Module.Reach != Network {
+		return ""
+	}
+	if c.Module.Kind != "" {
+		return c.Module.Kind + "/" + c.Connection
+	}
+	if u, err := url.Parse(c.Args.Text("url")); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return c.Target
+}
