@@ -102,7 +102,7 @@ func (e *Entry) accept() error {
 // View draws the question, the entries and what is wrong with an answer.
 func (p *Form) View(f Frame) string {
 	lines := wrapAll(p.Lines, f.W)
-	lines = lines[:min(len(lines), max(0, f.H-len(p.Entries)-1))]
+	lines = lines[:min(len(lines), max(0, f.H-len(p.Entries)-2))]
 	labels := 0
 	for _, e := range p.Entries {
 		labels = max(labels, min(Width(Plain(e.Label)), f.W/3))

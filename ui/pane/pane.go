@@ -110,6 +110,12 @@ func (f Frame) In(w, h int) Frame {
 	return f
 }
 
+// Unfocused is the frame for a part that shows no cursor.
+func (f Frame) Unfocused() Frame {
+	f.Focused = false
+	return f
+}
+
 // An Action is a key, a sentence, and either a deed or the reason why not.
 type Action struct {
 	ID   string // "rerun": the name on the command line

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/watch"
 	"github.com/advanced-lms/opsdeck/ui/theme"
 )
 
@@ -19,10 +20,29 @@ type Column struct {
 	Fill  bool // takes the cells that are left over
 }
 
-// A Cell is one plain text with its style.
+// A Cell is one plain text with its style, or a chart of verdicts, or of
+// numbers, as wide as its column.
 type Cell struct {
 	Text  string
 	Style theme.Style
+	Ticks []watch.Tick
+	Spark []float64
+}
+
+// draw is the cell in at most w cells, and the style to paint it with. A row
+// in one style (flat) gets charts without their own.
+func (c Cell) draw(f Frame, w int, flat bool) (string, theme.Style) {
+	switch {
+	case c.Ticks != nil:
+		drawn := Ticks(f.Theme, c.Ticks, w)
+		if flat {
+			drawn = unstyled(drawn)
+		}
+		return drawn, theme.Style{}
+	case c.Spark != nil:
+		return Spark(f.Theme, c.Spark, w, 0), c.Style
+	}
+	return f.Cut(Plain(c.Text), w), c.Style
 }
 
 // Cells makes unstyled cells.
@@ -203,7 +223,7 @@ func (t *Table) headings(f Frame, widths []int) string {
 	for i, c := range t.Columns {
 		cells[i].Text = c.Title
 	}
-	return spaces(t.gutter()) + t.cells(f, cells, widths, func(_ theme.Style, s string) string { return s })
+	return spaces(t.gutter()) + t.cells(f, cells, widths, nil)
 }
 
 func (t *Table) line(f Frame, r Row, widths []int, cursor bool) string {
@@ -213,7 +233,7 @@ func (t *Table) line(f Frame, r Row, widths []int, cursor bool) string {
 		if t.Marks {
 			lead += theme.Mark(r.Level) + " "
 		}
-		text := lead + t.cells(f, r.Cells, widths, func(_ theme.Style, s string) string { return s })
+		text := lead + t.cells(f, r.Cells, widths, nil)
 		return th.Cursor.Render(text)
 	}
 	lead := " "
@@ -229,7 +249,7 @@ func (t *Table) line(f Frame, r Row, widths []int, cursor bool) string {
 }
 
 // cells draws the cells of a line. Only the text is styled, not the padding,
-// so that unchanged bytes stay few.
+// so that unchanged bytes stay few. Without paint the line is one style.
 func (t *Table) cells(f Frame, cells []Cell, widths []int, paint func(theme.Style, string) string) string {
 	var b strings.Builder
 	gap := 0
@@ -241,16 +261,16 @@ func (t *Table) cells(f Frame, cells []Cell, widths []int, paint func(theme.Styl
 		if i < len(cells) {
 			c = cells[i]
 		}
-		text := f.Cut(Plain(c.Text), w)
+		text, style := c.draw(f, w, paint == nil)
 		fill := w - Width(text)
 		if t.Columns[i].Right {
-			b.WriteString(spaces(gap + fill))
-			b.WriteString(paint(c.Style, text))
-			gap = columnGap
-			continue
+			gap, fill = gap+fill, 0
 		}
 		b.WriteString(spaces(gap))
-		b.WriteString(paint(c.Style, text))
+		if paint != nil {
+			text = paint(style, text)
+		}
+		b.WriteString(text)
 		gap = fill + columnGap
 	}
 	return b.String()

@@ -1,0 +1,59 @@
+package ui
+
+import (
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/watch"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+type (
+	snapshotMsg watch.Snapshot
+	tickMsg     time.Time
+	costMsg     Cost
+)
+
+// The pace of snapshots. Four a second is as fast as anyone reads; when the
+// line to the terminal carries more than the budget, it gets slower.
+const (
+	fastest = 250 * time.Millisecond
+	slowest = 2 * time.Second
+)
+
+// listen waits for news, lets a moment's worth of it pile up, then reports
+// once. A snapshot contains everything, so those in between are not missed.
+func (m *Model) listen() tea.Msg {
+	select {
+	case <-m.ctx.Done():
+		return nil
+	case <-m.deps.Monitor.Changed():
+	}
+	pause := time.NewTimer(m.meter.pace())
+	defer pause.Stop()
+	select {
+	case <-m.ctx.Done():
+		return nil
+	case <-pause.C:
+	}
+	return snapshotMsg(m.deps.Monitor.Snapshot())
+}
+
+// tick is the clock, on the full second.
+func (m *Model) tick() tea.Cmd {
+	return tea.Tick(time.Second-time.Duration(m.deps.Now().Nanosecond()), func(time.Time) tea.Msg {
+		return tickMsg(m.deps.Now())
+	})
+}
+
+// measureEvery is how often the deck looks at its own cost.
+const measureEvery = 5 * time.Second
+
+func (m *Model) measure() tea.Msg {
+	cost := m.deps.SelfCost()
+	cost.Rate = m.meter.rate()
+	return costMsg(cost)
+}
+
+func (m *Model) measureLater() tea.Cmd {
+	return m.guard(tea.Tick(measureEvery, func(time.Time) tea.Msg { return m.measure() }))
+}

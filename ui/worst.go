@@ -1,0 +1,198 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/watch"
+	"github.com/advanced-lms/opsdeck/ui/pane"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// worstSpec is region 0: every check, worst first. It is a pane like the
+// others, except that the deck always has it.
+var worstSpec = pane.Spec{
+	ID: "worst", Title: "WORST FIRST", Order: 0, Min: pane.Size{W: 16, H: 1},
+	Needs: func(s watch.Snapshot) []string {
+		ids := make([]string, len(s.States))
+		for i, st := range s.States {
+			ids[i] = st.Check.ID
+		}
+		return ids
+	},
+	New: func(pane.Deps) pane.Pane {
+		return &worst{Table: pane.Table{
+			Marks: true, Empty: "no check has been configured",
+			Columns: []pane.Column{
+				{Title: "check", Min: 8, Max: 26, Keep: 9},
+				{Title: "what", Min: 10, Keep: 8, Fill: true},
+				{Title: "since", Min: 5, Max: 6, Right: true, Keep: 7},
+				{Title: "sure", Min: 4, Max: 8, Keep: 3},
+				{Title: "history", Min: 12, Max: 12, Keep: 1},
+			},
+		}}
+	},
+}
+
+type worst struct {
+	pane.Table
+	snap watch.Snapshot
+	rows []watch.State // ranked
+	at   time.Time     // of the ranking
+}
+
+// Show ranks the checks anew.
+func (w *worst) Show(s watch.Snapshot) {
+	w.snap, w.at = s, s.At
+	w.rows = s.WorstFirst(s.At)
+	held := heldBy(s)
+	rows := make([]pane.Row, len(w.rows))
+	for i, st := range w.rows {
+		level := shownLevel(st, s.At)
+		rows[i] = pane.Row{
+			ID: st.Check.ID, Level: level, Faint: level == checks.OK || level == checks.Skipped || st.HeldBy != "",
+			Cells: []pane.Cell{{Text: name(st)}, {Text: sentence(st, s.At)}, {Text: since(st, s.At)}, {Text: sure(st)}, {Ticks: st.Ticks}},
+			Sub:   holds(held[st.Check.ID]),
+		}
+	}
+	w.SetRows(rows)
+}
+
+// shownLevel is the level a list shows: what is stuck or old is not known,
+// whatever it was.
+func shownLevel(s watch.State, now time.Time) checks.Level {
+	if s.Stuck || stale(s, now) {
+		return checks.Unknown
+	}
+	return s.Level
+}
+
+func stale(s watch.State, now time.Time) bool {
+	return !s.StaleAfter.IsZero() && now.After(s.StaleAfter)
+}
+
+// name is the check's id, with its target where the id does not say it.
+func name(s watch.State) string {
+	target := s.Result.Target
+	if target == "" || strings.Contains(s.Check.ID, target) {
+		return s.Check.ID
+	}
+	return s.Check.ID + " " + target
+}
+
+// sentence is what is wrong, in words: never only a colour.
+func sentence(s watch.State, now time.Time) string {
+	r := s.Result
+	switch {
+	case s.HeldBy != "":
+		return "held: " + s.HeldBy + " explains it"
+	case s.Stuck:
+		return fmt.Sprintf("no answer for %s (limit %s)", age(now.Sub(s.Running)), age(s.Check.Deadline()))
+	case r.At.IsZero():
+		return "not run yet"
+	case stale(s, now):
+		return "old: last answer " + age(now.Sub(r.At)) + " ago"
+	case r.Err != "":
+		return strings.TrimPrefix(string(r.Class)+": ", ": ") + r.Err
+	}
+	return judged(r)
+}
+
+func judged(r checks.Result) string {
+	why := ""
+	if len(r.Why) > 0 {
+		b := r.Why[0]
+		why = strings.TrimSpace(b.Label+" ") + " " + b.Fact + " " + b.Value.String() + " (" + b.Rule + ")"
+		why = strings.TrimSpace(why)
+	}
+	switch {
+	case r.Note == "":
+		return why
+	case why == "":
+		return r.Note
+	}
+	return r.Note + "; " + why
+}
+
+// since is when the level began: a clock time for today, an age for older.
+func since(s watch.State, now time.Time) string {
+	switch passed := now.Sub(s.Since); {
+	case s.Since.IsZero():
+		return "-"
+	case passed >= 20*time.Hour:
+		return age(passed)
+	}
+	return s.Since.UTC().Format("15:04")
+}
+
+// sure is how well the level is confirmed.
+func sure(s watch.State) string {
+	switch {
+	case s.Flapping:
+		return "flaps"
+	case s.Need == 0:
+		return ""
+	case s.Streak >= s.Need:
+		return "yes"
+	}
+	return fmt.Sprintf("%d of %d", s.Streak, s.Need)
+}
+
+// age is a duration in one or two letters: "41s", "6m", "3h", "12d".
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// heldBy lists, per check, the checks its failure explains.
+func heldBy(s watch.Snapshot) map[string][]string {
+	held := map[string][]string{}
+	for _, st := range s.States {
+		if st.HeldBy != "" {
+			held[st.HeldBy] = append(held[st.HeldBy], st.Check.ID)
+		}
+	}
+	return held
+}
+
+func holds(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("holds back %d: %s", len(ids), strings.Join(ids, ", "))
+}
+
+// Handle takes nothing: the list asks for nothing.
+func (w *worst) Handle(any) tea.Cmd { return nil }
+
+// Actions are the movements; enter, r and y are the deck's.
+func (w *worst) Actions() []pane.Action { return w.Moves() }
+
+// Summary says how many checks there are.
+func (w *worst) Summary() string {
+	shown, all := w.Len()
+	if shown != all {
+		return fmt.Sprintf("%d of %d match /%s", shown, all, w.Filter())
+	}
+	return fmt.Sprintf("%d checks", all)
+}
+
+// Point is the check under the cursor.
+func (w *worst) Point() pane.Point {
+	row, ok := w.Selected()
+	if !ok {
+		return pane.Point{}
+	}
+	return pane.Point{Check: row.ID, Value: row.Cells[1].Text, Line: row.ID + ": " + row.Cells[1].Text + " since " + row.Cells[2].Text}
+}
