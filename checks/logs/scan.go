@@ -1,0 +1,252 @@
+package logs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A line is one line inside the window, handed to a visitor. Its text is
+// valid until the visitor returns.
+type line struct {
+	text   []byte
+	kind   kind
+	end    int // of a head: where its stamp ends
+	csv    bool
+	record int64 // number of the record it belongs to
+	stream int
+	scan   *scan
+}
+
+// level is how bad the line says it is; only heads say.
+func (l *line) level() severity {
+	switch {
+	case l.kind != head:
+		return noLevel
+	case isJSON(l.text):
+		return l.scan.stamps.jsonLevel(l.text)
+	case l.csv:
+		return levelWord(csvField(l.text, csvSeverity))
+	}
+	return textLevel(l.text[l.end:])
+}
+
+// at is when the line's record was written; of a line that continues one, to
+// the second.
+func (l *line) at() time.Time {
+	at := l.scan.stamps.near
+	if l.kind == head {
+		if m, ok := l.scan.stamps.look(l.text); ok {
+			at = m.at
+		}
+	}
+	return time.Unix(0, at).In(l.scan.source.Zone)
+}
+
+// A tally is what a scan came by. Every line it read is parsed, unparsed or
+// continued; a line that continues an old record is not in the window.
+type tally struct {
+	lines     int64 // in the window, or of unknown time
+	parsed    int64 // heads with a stamp
+	continued int64 // folded into the head before
+	unparsed  int64
+	cut       int64 // longer than lineLimit
+	future    int64 // stamps ahead of the window's end
+	bytes     int64 // read or skipped by search
+	files     int
+	gaps      []string // what could not be read to its end
+	samples   []string // some lines that were not understood
+	empty     bool     // no file had a single byte
+}
+
+// unparsedShare is in percent of the lines.
+func (t *tally) unparsedShare() float64 {
+	if t.lines == 0 {
+		return 0
+	}
+	return 100 * float64(t.unparsed) / float64(t.lines)
+}
+
+// scan is the reading of one source over one window.
+type scan struct {
+	ctx    context.Context
+	source checks.LogSource
+	win    window
+	visit  func(*line)
+	tally  tally
+	reader lineReader
+	stamps *stamper
+	zones  zones
+	record int64
+
+	// wrapped lines carry a stamp of the container engine's before their own
+	// text, continuation lines too.
+	wrapped bool
+}
+
+// futureMargin is how far clocks of writers may be ahead of ours.
+const futureMargin = 2 * time.Minute
+
+// scanSource reads every line of a source that was written in [from, to) and
+// hands it to visit, oldest first within each file.
+func scanSource(ctx context.Context, src checks.LogSource, from, to, now time.Time, visit func(*line)) (*tally, error) {
+	files, err := openSource(ctx, src, from)
+	if err != nil {
+		return nil, err
+	}
+	s := &scan{
+		ctx: ctx, source: src, visit: visit, zones: zones{src.Zone, now},
+		win: window{from.UnixNano(), to.UnixNano()},
+	}
+	s.tally.gaps, s.tally.empty = files.gaps, true
+	for _, f := range files.files {
+		if err = s.file(f); err != nil {
+			break
+		}
+	}
+	return &s.tally, errors.Join(err, files.Close())
+}
+
+// file scans one file. Damage to it is a gap; only the end of the context, or
+// a read error of a live file, ends the scan.
+func (s *scan) file(f *logFile) error {
+	s.tally.files++
+	size := f.info.Size()
+	if size == 0 {
+		return nil
+	}
+	s.tally.empty = false
+	s.tally.bytes += size
+	s.stamps = newStamper(s.source.Format, s.zones, s.win)
+	src, err := s.begin(f)
+	if err == nil {
+		s.reader.reset(src)
+		s.lines(f.stream)
+		err = s.reader.err
+	}
+	if ctxErr := s.ctx.Err(); ctxErr != nil {
+		return fmt.Errorf("reading log %s: %w", f.path, ctxErr)
+	}
+	if err != nil && err != io.EOF {
+		s.gap("%s: %v", f.path, err)
+	}
+	if info, err := f.file.Stat(); err == nil && info.Size() < size {
+		s.gap("%s was truncated while it was read", f.path)
+	}
+	return nil
+}
+
+func (s *scan) gap(format string, a ...any) {
+	s.tally.gaps = append(s.tally.gaps, fmt.Sprintf(format, a...))
+}
+
+// begin opens a file's text where the window begins. A plain file without any
+// stamp in its first megabyte is read that far and no further.
+func (s *scan) begin(f *logFile) (io.Reader, error) {
+	size := f.info.Size()
+	if f.zipped {
+		return unzipped(s.ctx, f.file, size)
+	}
+	s.reader.reset(&span{ctx: s.ctx, file: f.file, end: min(size, probeLimit), most: probeRead})
+	if _, _, ok := firstStamp(&s.reader, s.stamps); !ok && size > probeLimit {
+		return &span{ctx: s.ctx, file: f.file, end: probeLimit}, nil
+	}
+	margin := seekMargin
+	if s.zones.shifts(time.Unix(0, s.win.from)) || s.zones.shifts(s.zones.now) {
+		margin += time.Hour
+	}
+	start, err := seekTime(s.ctx, f.file, size, s.stamps, time.Unix(0, s.win.from), margin)
+	return &span{ctx: s.ctx, file: f.file, pos: start, end: size}, err
+}
+
+// lines reads the reader to its end, deciding of each line what it is and
+// whether it lies in the window.
+func (s *scan) lines(stream int) {
+	l := line{scan: s, stream: stream}
+	current := unstamped // where the record lies that the next lines continue
+	var quotes openQuotes
+	for {
+		text, cut, ok := s.reader.next()
+		if !ok {
+			return
+		}
+		l.text = text
+		if quotes.open && quotes.holds(text) {
+			l.kind, l.end = more, 0
+		} else {
+			current = s.sort(&l, text, current, &quotes)
+		}
+		if current == before || current == after {
+			continue
+		}
+		s.count(&l, cut)
+		if current == inside {
+			l.record = s.record
+			s.visit(&l)
+		}
+	}
+}
+
+// sort says what a line is and where its record lies.
+func (s *scan) sort(l *line, text []byte, current place, quotes *openQuotes) place {
+	p, end := s.stamps.place(text)
+	l.end = end
+	if p == unstamped {
+		l.kind = stray
+		if isContinuation(text) {
+			l.kind = more
+		}
+		return current
+	}
+	l.kind = head
+	l.csv = end < len(text) && text[end] == ','
+	if l.csv {
+		quotes.begin(text)
+	}
+	if p == after {
+		s.ahead(text)
+	}
+	if s.wrapped {
+		l.text, l.end = bytes.TrimPrefix(text[end:], []byte(" ")), 0
+		if isContinuation(l.text) && s.record > 0 {
+			l.kind = more
+			return current
+		}
+	}
+	s.record++
+	return p
+}
+
+// ahead counts a stamp that lies in the future, not merely behind the window.
+func (s *scan) ahead(text []byte) {
+	if m, ok := s.stamps.look(text); ok && m.at > s.zones.now.Add(futureMargin).UnixNano() {
+		s.tally.future++
+	}
+}
+
+// maxSamples is how many lines that were not understood are kept as evidence.
+const maxSamples = 3
+
+func (s *scan) count(l *line, cut bool) {
+	t := &s.tally
+	t.lines++
+	if cut {
+		t.cut++
+	}
+	switch l.kind {
+	case head:
+		t.parsed++
+	case more:
+		t.continued++
+	default:
+		t.unparsed++
+		if len(t.samples) < maxSamples {
+			t.samples = append(t.samples, string(l.text[:min(len(l.text), 120)]))
+		}
+	}
+}

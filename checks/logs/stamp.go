@@ -1,0 +1,395 @@
+package logs
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// A mark is a line's time stamp and where it stands.
+type mark struct {
+	at int64 // Unix time in nanoseconds
+
+	// line[from:minute] names the minute (or, of a number, the 100 seconds);
+	// every line that has the same text there is of the same one.
+	from, minute int
+
+	zone, end int // line[zone:end] is the zone as written; end is behind the stamp
+	span      time.Duration
+}
+
+// A format knows one way to write a stamp. start is where in a line it would
+// begin, negative if the line cannot have one; most begin at a fixed place.
+type format struct {
+	name  string
+	start func(line []byte) int
+	parse func(line []byte, from int, z zones) (mark, bool)
+}
+
+// textFormats in the order in which they are tried on the first line.
+var textFormats = []*format{
+	{"iso", startISO, parseISO},
+	{"syslog", startSyslog, parseSyslog},
+	{"combined", startCombined, parseCombined},
+	{"redis", startRedis, parseRedis},
+	{"epoch", startEpoch, parseEpoch},
+	{"inline", startInline, parseISO},
+}
+
+// formatsNamed are the formats that a source's "format" allows; JSON lines
+// have their own parser. Unknown and empty names mean all.
+func formatsNamed(name string) (text []*format, json bool) {
+	switch name {
+	case "json", "jsonlog":
+		return nil, true
+	case "iso", "postgres", "csvlog", "nginx":
+		return textFormats[:1], false
+	case "syslog":
+		return []*format{textFormats[0], textFormats[1]}, false
+	case "combined":
+		return []*format{textFormats[2]}, false
+	}
+	return textFormats, true
+}
+
+// A stamper dates the lines of one file. It remembers which format worked
+// last and what the last minute looked like, because nearly every line is of
+// the same minute as the line before.
+type stamper struct {
+	zones zones
+	win   window
+	text  []*format // the one that worked last comes first
+	json  bool
+	memo  [2]memo // of text and of JSON lines
+	shape jsonShape
+	near  int64 // the last stamp that place found, to the second or better
+}
+
+func newStamper(formatName string, z zones, w window) *stamper {
+	text, json := formatsNamed(formatName)
+	return &stamper{zones: z, win: w, text: slices.Clone(text), json: json}
+}
+
+// look reads a line's stamp in full.
+func (s *stamper) look(line []byte) (mark, bool) {
+	if isJSON(line) {
+		if !s.json {
+			return mark{}, false
+		}
+		return s.lookJSON(line)
+	}
+	m, _, ok := s.lookText(line)
+	return m, ok
+}
+
+func (s *stamper) lookText(line []byte) (mark, *format, bool) {
+	for i, f := range s.text {
+		if f.name == "inline" && i > 0 && s.memo[0].format != nil {
+			continue // another format is this file's; a date in a text is not a stamp
+		}
+		from := f.start(line)
+		if from < 0 {
+			continue
+		}
+		m, ok := f.parse(line, from, s.zones)
+		if !ok {
+			continue
+		}
+		if i > 0 && f.name != "inline" {
+			copy(s.text[1:i+1], s.text[:i])
+			s.text[0] = f
+		}
+		return m, f, true
+	}
+	return mark{}, nil, false
+}
+
+// A place says where a line stands to the window.
+type place uint8
+
+const (
+	unstamped place = iota
+	before
+	inside
+	after
+)
+
+// A window is the time from one instant to before another, in Unix
+// nanoseconds.
+type window struct{ from, to int64 }
+
+func (w window) place(at int64) place {
+	switch {
+	case at < w.from:
+		return before
+	case at < w.to:
+		return inside
+	}
+	return after
+}
+
+// A memo is the last stamp that was read in full, and what it says of every
+// other stamp that starts with the same text.
+type memo struct {
+	format *format // nil for JSON
+	from   int     // of JSON lines and of formats with a fixed start
+	text   [48]byte
+	n      int
+	zone   [8]byte
+	zoneN  int
+	zoneAt int  // behind from
+	end    int  // behind from
+	floats bool // the format's start must be looked for in each line
+	place  place
+	low    int64 // the first instant of the minute
+	span   time.Duration
+}
+
+// near is the stamp of a line that hit, to the second; of numbers, to the 100
+// seconds.
+func (o *memo) near(line []byte, from int) int64 {
+	if o.span != time.Minute {
+		return o.low
+	}
+	return o.low + int64(max(0, digits(line, from+o.n+1, 2)))*int64(time.Second)
+}
+
+// stick stores a stamp for the lines to come. A minute that lies across an
+// edge of the window, or a stamp too odd to compare, is not stored.
+func (o *memo) stick(line []byte, m mark, f *format, w window) {
+	o.n = 0
+	low := m.at - m.at%int64(m.span)
+	high := low + int64(m.span) + int64(time.Second) // a leap second is the 61st
+	if w.place(low) != w.place(high) || m.minute-m.from > len(o.text) || m.end-m.zone > len(o.zone) || m.minute <= m.from {
+		return
+	}
+	o.format, o.from, o.place, o.low, o.span = f, m.from, w.place(low), low, m.span
+	o.floats = f != nil && f.name == "combined"
+	o.n = copy(o.text[:], line[m.from:m.minute])
+	o.zoneN = copy(o.zone[:], line[m.zone:m.end])
+	o.zoneAt, o.end = m.zone-m.from, m.end-m.from
+}
+
+// hit reports whether the line's stamp at from is of the minute stored.
+func (o *memo) hit(line []byte, from int) bool {
+	return o.n > 0 && from >= 0 && len(line) >= from+o.end &&
+		string(line[from:from+o.n]) == string(o.text[:o.n]) &&
+		string(line[from+o.zoneAt:from+o.end]) == string(o.zone[:o.zoneN])
+}
+
+// place is look for lines by the million: it says where the line stands to
+// the window, where its stamp ends, and parses only once a minute.
+func (s *stamper) place(line []byte) (p place, end int) {
+	if isJSON(line) {
+		return s.placeJSON(line)
+	}
+	if o := &s.memo[0]; o.n > 0 {
+		from := o.from
+		if o.floats {
+			from = startCombined(line)
+		}
+		if o.hit(line, from) {
+			s.near = o.near(line, from)
+			return o.place, from + o.end
+		}
+	}
+	if isContinuation(line) {
+		return unstamped, 0
+	}
+	m, f, ok := s.lookText(line)
+	if !ok {
+		return unstamped, 0
+	}
+	s.near = m.at
+	s.memo[0].stick(line, m, f, s.win)
+	return s.win.place(m.at), m.end
+}
+
+func (s *stamper) placeJSON(line []byte) (p place, end int) {
+	if !s.json {
+		return unstamped, 0
+	}
+	if o := &s.memo[1]; o.hit(line, o.from) {
+		s.near = o.near(line, o.from)
+		return o.place, o.from + o.end
+	}
+	m, ok := s.lookJSON(line)
+	if !ok {
+		return unstamped, 0
+	}
+	s.near = m.at
+	s.memo[1].stick(line, m, nil, s.win)
+	return s.win.place(m.at), m.end
+}
+
+func isJSON(line []byte) bool { return len(line) > 1 && line[0] == '{' }
+
+func startISO(line []byte) int {
+	i := 0
+	if len(line) > 0 && line[0] == '<' { // syslog RFC 5424: <34>1 2026-…
+		if i = bytes.IndexByte(line[:min(len(line), 6)], '>') + 1; i == 0 || i+2 > len(line) || line[i] != '1' || line[i+1] != ' ' {
+			return -1
+		}
+		i += 2
+	}
+	if i < len(line) && (line[i] == '[' || line[i] == '"' || line[i] == '(') {
+		i++
+	}
+	if i+19 > len(line) || line[i] < '0' || line[i] > '9' {
+		return -1
+	}
+	return i
+}
+
+// parseISO reads 2026-11-23T03:07:12.345+01:00 and its relatives: a space for
+// the T, a comma for the dot, slashes for the dashes, the zone missing, or
+// named as PostgreSQL does.
+func parseISO(line []byte, from int, z zones) (mark, bool) {
+	var c civil
+	i := dateAt(line, from, &c)
+	if i == 0 || i+9 > len(line) || line[i] != 'T' && line[i] != ' ' && line[i] != 't' {
+		return mark{}, false
+	}
+	behind := clockAt(line, i+1, &c)
+	if behind == 0 {
+		return mark{}, false
+	}
+	return finish(line, from, i+6, behind, c, z)
+}
+
+// finish resolves the zone that follows a stamp; minute is behind its minutes.
+func finish(line []byte, from, minute, behind int, c civil, z zones) (mark, bool) {
+	at, end, ok := z.resolve(line, behind, c)
+	return mark{at: at, from: from, minute: minute, zone: behind, end: end, span: time.Minute}, ok
+}
+
+// startSyslog finds "Nov 23 03:07:12", behind a priority or not.
+func startSyslog(line []byte) int {
+	i := 0
+	if len(line) > 0 && line[0] == '<' {
+		i = bytes.IndexByte(line[:min(len(line), 6)], '>') + 1
+	}
+	if monthAt(line, i) == 0 {
+		return -1
+	}
+	return i
+}
+
+// parseSyslog reads the stamp of RFC 3164, which has no year: the newest that
+// does not lie more than a day ahead is meant.
+func parseSyslog(line []byte, from int, z zones) (mark, bool) {
+	c := civil{month: monthAt(line, from)}
+	if len(line) < from+15 || line[from+3] != ' ' || line[from+6] != ' ' {
+		return mark{}, false
+	}
+	if c.day = digits(line, from+4, 2); line[from+4] == ' ' {
+		c.day = digits(line, from+5, 1)
+	}
+	behind := clockAt(line, from+7, &c)
+	if c.day < 1 || behind == 0 {
+		return mark{}, false
+	}
+	ahead := z.now.Add(24 * time.Hour).UnixNano()
+	for c.year = z.now.In(z.loc).Year() + 1; c.year > z.now.Year()-8; c.year-- {
+		if c.valid() && c.in(z.loc) <= ahead {
+			m := mark{at: c.in(z.loc), from: from, minute: from + 12, zone: behind, end: behind, span: time.Minute}
+			return m, true
+		}
+	}
+	return mark{}, false
+}
+
+// startCombined finds the bracket of "1.2.3.4 - - [23/Nov/2026:03:07:12 +0000]".
+func startCombined(line []byte) int {
+	return bytes.IndexByte(line[:min(len(line), 256)], '[')
+}
+
+func parseCombined(line []byte, from int, z zones) (mark, bool) {
+	i := from + 1
+	if len(line) < i+20 || line[i+2] != '/' || line[i+6] != '/' || line[i+11] != ':' {
+		return mark{}, false
+	}
+	c := civil{day: digits(line, i, 2), month: monthAt(line, i+3), year: digits(line, i+7, 4)}
+	behind := clockAt(line, i+12, &c)
+	if behind == 0 {
+		return mark{}, false
+	}
+	return finish(line, from, i+17, behind, c, z)
+}
+
+// startRedis finds the day in "812:M 23 Nov 2026 03:07:12.345 # Warning".
+func startRedis(line []byte) int {
+	colon := bytes.IndexByte(line[:min(len(line), 12)], ':')
+	if colon <= 0 || len(line) < colon+24 || line[colon+2] != ' ' || digits(line, 0, colon) < 0 {
+		return -1
+	}
+	return colon + 3
+}
+
+func parseRedis(line []byte, from int, z zones) (mark, bool) {
+	c := civil{day: digits(line, from, 2), month: monthAt(line, from+3), year: digits(line, from+7, 4)}
+	behind := clockAt(line, from+12, &c)
+	if behind == 0 {
+		return mark{}, false
+	}
+	return finish(line, from, from+17, behind, c, z)
+}
+
+func startEpoch(line []byte) int {
+	if len(line) < 11 || line[0] < '1' || line[0] > '9' {
+		return -1
+	}
+	return 0
+}
+
+func parseEpoch(line []byte, from int, _ zones) (mark, bool) {
+	m, ok := number(line, from)
+	if !ok || m.end < len(line) && line[m.end] != ' ' && line[m.end] != '\t' {
+		return mark{}, false
+	}
+	return m, true
+}
+
+// number reads a Unix time in seconds, milli-, micro- or nanoseconds, told
+// apart by their digits, as long as the year is 2001 to 2200.
+func number(line []byte, from int) (mark, bool) {
+	end := from
+	for end < len(line) && line[end] >= '0' && line[end] <= '9' {
+		end++
+	}
+	n := end - from
+	scale := map[int]int64{10: 1e9, 13: 1e6, 16: 1e3, 19: 1}[n]
+	if scale == 0 {
+		return mark{}, false
+	}
+	at := int64(0)
+	for _, d := range line[from:end] {
+		at = at*10 + int64(d-'0')
+	}
+	if at > int64(7258118400e9)/scale {
+		return mark{}, false
+	}
+	at *= scale
+	if n == 10 && end+1 < len(line) && line[end] == '.' {
+		unit := int64(1e8)
+		for end++; end < len(line) && line[end] >= '0' && line[end] <= '9'; end++ {
+			at += int64(line[end]-'0') * unit
+			unit /= 10
+		}
+	}
+	return mark{at: at, from: from, minute: from + 8, zone: end, end: end, span: 100 * time.Second}, true
+}
+
+// inlineReach is how far into a line a stamp may stand that does not begin it:
+// "INFO 2026-11-23 03:07:12 …", "time=2026-11-23T03:07:12Z level=…".
+const inlineReach = 80
+
+func startInline(line []byte) int {
+	reach := min(len(line)-19, inlineReach)
+	for i := 0; i < reach; i++ {
+		if line[i+4] == '-' && line[i+7] == '-' && line[i+13] == ':' && (i == 0 || !isWord(line[i-1])) && digits(line, i, 4) > 0 {
+			return i
+		}
+	}
+	return -1
+}
