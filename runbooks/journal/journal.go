@@ -1,0 +1,317 @@
+package journal
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// A Journal is the events of one state directory. It implements
+// runbooks.Journal. It takes the directory's lock with the first Append and
+// keeps it until Release, so that reading and looking never stand in anyone's
+// way. It is safe for concurrent use.
+type Journal struct {
+	dir string
+	me  Holder
+
+	mu     sync.Mutex
+	lock   *lock
+	db     *sql.DB
+	head   Head
+	failed error // latched: nothing is recorded until Reopen has verified
+	began  time.Time
+}
+
+// Open makes or checks the state directory: it must be ours, on a local
+// file system, and closed to others. It takes no lock and opens no database.
+func Open(dir string, me Holder) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	if err := fitForState(dir); err != nil {
+		return nil, err
+	}
+	return &Journal{dir: dir, me: me, began: time.Now()}, nil
+}
+
+// fitForState refuses a directory that cannot keep a record: one of another
+// user, or on a network file system, where SQLite's WAL has no shared memory.
+func fitForState(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at the state directory: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("the state directory %s is not a directory", dir)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Getuid() {
+		return fmt.Errorf("the state directory %s belongs to user %d, not to you (%d): name another with --state", dir, stat.Uid, os.Getuid())
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return fmt.Errorf("closing the state directory to others: %w", err)
+		}
+	}
+	return localFileSystem(dir)
+}
+
+// Network file systems by the magic numbers of statfs(2).
+var networkFS = map[int64]string{0x6969: "NFS", 0xFF534D42: "CIFS", 0xFE534D42: "SMB2", 0x517B: "SMB"}
+
+func localFileSystem(dir string) error {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return fmt.Errorf("looking at the state directory's file system: %w", err)
+	}
+	if name, remote := networkFS[int64(uint32(s.Type))]; remote {
+		return fmt.Errorf("the state directory %s is on %s, where the journal cannot be durable: name a local one with --state", dir, name)
+	}
+	return nil
+}
+
+// Dir is the state directory.
+func (j *Journal) Dir() string { return j.dir }
+
+// Append makes the event durable and returns it with its place and hashes.
+// The first failure latches: every later Append returns it until Reopen.
+func (j *Journal) Append(e runbooks.Event) (runbooks.Event, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failed != nil {
+		return e, fmt.Errorf("nothing is recorded since an earlier failure: %w", j.failed)
+	}
+	if err := j.drive(); err != nil {
+		return e, err
+	}
+	e.Seq, e.Prev = j.head.Seq+1, runbooks.Hash(j.head.Hash)
+	body, err := e.Canonical()
+	if err != nil {
+		return e, err
+	}
+	next := entry{e.Seq, body, link(j.head.Hash, body)}
+	if err := insert(j.db, next); err != nil {
+		j.failed = fmt.Errorf("recording event %d in %s: %w", e.Seq, databasePath(j.dir), err)
+		return e, j.failed
+	}
+	e.Hash = runbooks.Hash(next.hash)
+	j.head = Head{e.Seq, next.hash}
+	if err := writeHead(j.dir, j.head); err != nil {
+		j.failed = err
+		return e, fmt.Errorf("event %d is recorded but not witnessed: %w", e.Seq, err)
+	}
+	return e, nil
+}
+
+// drive takes the lock and opens the database, unless that is done. A journal
+// whose end does not match its witness is not written to.
+func (j *Journal) drive() error {
+	if j.db != nil {
+		return nil
+	}
+	me := j.me
+	me.PID, me.Since = os.Getpid(), time.Now()
+	held, err := acquire(j.dir, me)
+	if err != nil {
+		return err
+	}
+	db, head, err := openVerified(j.dir)
+	if err != nil {
+		return errors.Join(err, held.release())
+	}
+	j.lock, j.db, j.head = held, db, head
+	return nil
+}
+
+// openVerified opens the database for writing and compares it with the
+// witness. A database that is ahead of its witness and has what it has seen
+// is one whose process died between the two writes; the witness is brought
+// up. Anything else is damage.
+func openVerified(dir string) (*sql.DB, Head, error) {
+	db, err := openFile(dir)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	head, err := newest(db)
+	if err != nil {
+		return nil, Head{}, errors.Join(err, db.Close())
+	}
+	witness, exists, err := readHead(dir)
+	switch {
+	case err != nil:
+	case exists && witness.Seq > head.Seq:
+		err = fmt.Errorf("the journal ends at event %d, but its witness has seen %d: run opsdeck verify", head.Seq, witness.Seq)
+	case exists && witness.Seq > 0 && !holds(db, witness):
+		err = fmt.Errorf("event %d is not the one its witness has seen: run opsdeck verify", witness.Seq)
+	case head.Seq > 0 && witness != head:
+		err = writeHead(dir, head)
+	}
+	if err != nil {
+		return nil, Head{}, errors.Join(err, db.Close())
+	}
+	return db, head, nil
+}
+
+// Events yields every event, oldest first. A process that does not write the
+// journal reads a private copy.
+func (j *Journal) Events() iter.Seq2[runbooks.Event, error] {
+	return func(yield func(runbooks.Event, error) bool) {
+		for _, step := range j.snapshot() {
+			if !yield(step.event, step.err) {
+				return
+			}
+		}
+	}
+}
+
+type readEvent struct {
+	event runbooks.Event
+	err   error
+}
+
+// snapshot reads all events at once: the caller may append while it walks them.
+func (j *Journal) snapshot() []readEvent {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var all []readEvent
+	collect := func(db *sql.DB) error {
+		var previous Hash
+		for e, err := range entries(db) {
+			event, err := decode(e, previous, err)
+			all = append(all, readEvent{event, err})
+			previous = e.hash
+		}
+		return nil
+	}
+	var err error
+	if j.db != nil {
+		err = collect(j.db)
+	} else if _, statErr := os.Stat(databasePath(j.dir)); !errors.Is(statErr, fs.ErrNotExist) {
+		err = withCopy(j.dir, collect)
+	}
+	if err != nil {
+		all = append(all, readEvent{err: err})
+	}
+	return all
+}
+
+func decode(e entry, previous Hash, err error) (runbooks.Event, error) {
+	if err != nil {
+		return runbooks.Event{}, err
+	}
+	var event runbooks.Event
+	if err := json.Unmarshal(e.body, &event); err != nil {
+		return runbooks.Event{}, fmt.Errorf("decoding event %d: %w", e.seq, err)
+	}
+	if event.Seq != e.seq || link(previous, e.body) != e.hash {
+		return event, fmt.Errorf("event %d does not match its hash: run opsdeck verify", e.seq)
+	}
+	event.Prev, event.Hash = runbooks.Hash(previous), runbooks.Hash(e.hash)
+	return event, nil
+}
+
+// Head is the newest event's place and hash as this process knows it: what
+// it wrote itself, or else the witness.
+func (j *Journal) Head() (Head, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.db != nil {
+		return j.head, nil
+	}
+	head, _, err := readHead(j.dir)
+	return head, err
+}
+
+// Err is the failure that latched the journal, nil while it records.
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
+// Reopen leaves the latch: it closes, opens and verifies, and records again
+// only if the journal ends exactly where it was last acknowledged.
+func (j *Journal) Reopen() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	acknowledged := j.head
+	if err := j.undrive(); err != nil {
+		return err
+	}
+	if report := Verify(j.dir, nil); report.Status == Damaged || report.Status == Undetermined {
+		return fmt.Errorf("the journal is %s: %s", report.Status, report.Problem)
+	}
+	if err := j.drive(); err != nil {
+		return err
+	}
+	if j.head != acknowledged {
+		return errors.Join(fmt.Errorf("the journal ends at event %d, acknowledged was %d", j.head.Seq, acknowledged.Seq), j.undrive())
+	}
+	j.failed = nil
+	return nil
+}
+
+// Release checkpoints the WAL, so that damage to it cannot touch what is
+// recorded now, closes the database and frees the lock. The next Append takes
+// them again.
+func (j *Journal) Release() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.undrive()
+}
+
+func (j *Journal) undrive() error {
+	if j.db == nil {
+		return nil
+	}
+	var err error
+	if j.failed == nil {
+		if _, checkpointErr := j.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); checkpointErr != nil {
+			err = fmt.Errorf("checkpointing the journal: %w", checkpointErr)
+		}
+	}
+	err = errors.Join(err, j.db.Close(), j.lock.release())
+	j.db, j.lock = nil, nil
+	return err
+}
+
+// Mono is the time since this journal was opened, by the monotonic clock.
+func (j *Journal) Mono() time.Duration { return time.Since(j.began) }
+
+// StateDir is where a site's state lives: the given directory, or
+// $XDG_STATE_HOME/opsdeck, or ~/.local/state/opsdeck, and in it the site's name.
+func StateDir(given, site string, env func(string) string) string {
+	root := given
+	if root == "" {
+		base := env("XDG_STATE_HOME")
+		if base == "" {
+			base = filepath.Join(env("HOME"), ".local", "state")
+		}
+		root = filepath.Join(base, "opsdeck")
+	}
+	return filepath.Join(root, folderName(site))
+}
+
+// folderName keeps a site's name from naming any other directory.
+func folderName(site string) string {
+	name := []rune(site)
+	for i, r := range name {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+		if !ok {
+			name[i] = '_'
+		}
+	}
+	if len(name) == 0 {
+		return "site"
+	}
+	return string(name)
+}
