@@ -28,21 +28,25 @@ func (m *Model) listen() tea.Msg {
 		return nil
 	case <-m.deps.Monitor.Changed():
 	}
-	pause := time.NewTimer(m.meter.pace())
-	defer pause.Stop()
+	return m.after(m.meter.pace(), func() tea.Msg { return snapshotMsg(m.deps.Monitor.Snapshot()) })
+}
+
+// after waits, unless the deck ends first. A tea.Tick would wait on.
+func (m *Model) after(d time.Duration, then func() tea.Msg) tea.Msg {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-m.ctx.Done():
 		return nil
-	case <-pause.C:
+	case <-timer.C:
+		return then()
 	}
-	return snapshotMsg(m.deps.Monitor.Snapshot())
 }
 
 // tick is the clock, on the full second.
-func (m *Model) tick() tea.Cmd {
-	return tea.Tick(time.Second-time.Duration(m.deps.Now().Nanosecond()), func(time.Time) tea.Msg {
-		return tickMsg(m.deps.Now())
-	})
+func (m *Model) tick() tea.Msg {
+	rest := time.Second - time.Duration(m.deps.Now().Nanosecond())
+	return m.after(rest, func() tea.Msg { return tickMsg(m.deps.Now()) })
 }
 
 // measureEvery is how often the deck looks at its own cost.
@@ -54,6 +58,4 @@ func (m *Model) measure() tea.Msg {
 	return costMsg(cost)
 }
 
-func (m *Model) measureLater() tea.Cmd {
-	return m.guard(tea.Tick(measureEvery, func(time.Time) tea.Msg { return m.measure() }))
-}
+func (m *Model) measureLater() tea.Msg { return m.after(measureEvery, m.measure) }

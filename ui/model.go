@@ -125,7 +125,7 @@ func (d Deps) complete() Deps {
 
 // Init starts the two things that go on for ever: listening and the clock.
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(m.guard(m.listen), m.tick(), m.guard(m.measure))
+	return tea.Batch(m.guard(m.listen), m.guard(m.tick), m.guard(m.measure))
 }
 
 // Update takes one message. It never blocks and does no I/O.
@@ -141,10 +141,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.guard(m.listen)
 	case tickMsg:
 		m.beat(time.Time(msg))
-		return m, m.tick()
+		return m, m.guard(m.tick)
 	case costMsg:
 		m.cost = Cost(msg)
-		return m, m.measureLater()
+		return m, m.guard(m.measureLater)
 	case pane.Msg:
 		return m, m.guard(m.deliver(msg))
 	case pane.NoticeMsg:

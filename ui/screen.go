@@ -28,7 +28,10 @@ func (m *Model) compose() string {
 	lines = append(lines, m.body(f.In(w, h-1-m.layout.foot))...)
 	lines = append(lines, m.footer(f.In(w, m.layout.foot))...)
 	if len(m.overlays) > 0 {
-		lines = m.overlay(f, lines)
+		o := m.overlays[len(m.overlays)-1]
+		if !m.overlaySafely(o, func() { lines = m.overlaid(f, o, lines) }) {
+			return m.compose() // the overlay is gone: draw what was below it
+		}
 	}
 	lines = lines[:min(len(lines), h)]
 	for i, line := range lines {
@@ -135,15 +138,8 @@ func (m *Model) title(region int) string {
 	return title
 }
 
-// overlay draws the overlay on top over what is there. Those below it stay
-// hidden: one question at a time.
-func (m *Model) overlay(f pane.Frame, back []string) []string {
-	o := m.overlays[len(m.overlays)-1]
-	front := back
-	m.overlaySafely(o, func() { front = m.overlaid(f, o, back) })
-	return front
-}
-
+// overlaid draws an overlay over what is there. Overlays below the top one
+// stay hidden: one question at a time.
 func (m *Model) overlaid(f pane.Frame, o pane.Overlay, back []string) []string {
 	most := pane.Size{W: f.W, H: f.H - 1 - m.layout.foot}
 	f.Focused = true

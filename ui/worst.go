@@ -27,9 +27,9 @@ var worstSpec = pane.Spec{
 			Marks: true, Empty: "no check has been configured",
 			Columns: []pane.Column{
 				{Title: "check", Min: 8, Max: 26, Keep: 9},
-				{Title: "what", Min: 10, Keep: 8, Fill: true},
+				{Title: "what", Min: 18, Keep: 8, Fill: true},
 				{Title: "since", Min: 5, Max: 6, Right: true, Keep: 7},
-				{Title: "sure", Min: 4, Max: 8, Keep: 3},
+				{Title: "sure", Min: 3, Max: 5, Keep: 3},
 				{Title: "history", Min: 12, Max: 12, Keep: 1},
 			},
 		}}
@@ -137,7 +137,7 @@ func sure(s watch.State) string {
 	case s.Streak >= s.Need:
 		return "yes"
 	}
-	return fmt.Sprintf("%d of %d", s.Streak, s.Need)
+	return fmt.Sprintf("%d/%d", s.Streak, s.Need)
 }
 
 // age is a duration in one or two letters: "41s", "6m", "3h", "12d".

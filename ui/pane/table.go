@@ -288,6 +288,9 @@ func (t *Table) widths(w int) []int {
 			least[i] = max(1, Width(c.Title))
 		}
 		want := least[i]
+		if t.Head {
+			want = max(want, Width(c.Title))
+		}
 		if i < len(t.widest) {
 			want = max(want, t.widest[i])
 		}
