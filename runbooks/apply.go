@@ -17,7 +17,7 @@ var from = map[EventKind][]State{
 	ItemAcknowledged{}.Kind():  {Warned, Failed, Errored},
 	ItemOverridden{}.Kind():    {Failed},
 	ItemRetried{}.Kind():       {Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
-	ItemNotApplicable{}.Kind(): {Pending, Interrupted, Errored, NotApplicable},
+	ItemNotApplicable{}.Kind(): {Pending, Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
 	ItemInterrupted{}.Kind():   {Running},
 	Signed{}.Kind():            {Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
 }
@@ -95,7 +95,7 @@ func (r Run) advance(e Event, p Payload) (Run, error) {
 	case RunSuspended:
 		return r.become(e, Suspended, Open)
 	case RunResumed:
-		return r.become(e, Open, Suspended)
+		return r.become(e, Open, Suspended, Open)
 	case RunExpired:
 		return r.end(e, Expired, "period "+p.Period+" began")
 	case RunAborted:
@@ -139,8 +139,10 @@ func opened(e Event, p RunOpened) (Run, error) {
 	return r, nil
 }
 
-func (r Run) become(e Event, to, from RunState) (Run, error) {
-	if r.State != from {
+// become changes the state of a run that goes on. A session that died without
+// a word leaves its run open, so an open run can be resumed too.
+func (r Run) become(e Event, to RunState, from ...RunState) (Run, error) {
+	if !slices.Contains(from, r.State) {
 		return r, illegal(e, "the run is %s", r.State)
 	}
 	r.State = to

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -139,4 +140,19 @@ func FoldAll(events iter.Seq2[Event, error]) ([]Run, error) {
 	}
 	runs = slices.DeleteFunc(runs, func(r Run) bool { return r.ID == "" })
 	return runs, errors.Join(problems...)
+}
+
+// FactOf is the value of "item.fact" in the newest result of an item, in the
+// form that a parameter takes: numbers as they are kept, times in RFC 3339.
+func (r Run) FactOf(name string) (string, bool) {
+	id, factName, ok := strings.Cut(name, ".")
+	it, known := r.Item(id)
+	if !ok || !known || it.Result() == nil {
+		return "", false
+	}
+	f, found := it.Result().Fact(factName, "")
+	if !found {
+		return "", false
+	}
+	return fmt.Sprint(f.JSON()), true
 }

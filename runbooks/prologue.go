@@ -1,0 +1,184 @@
+package runbooks
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// prepare finds the run to drive and returns the events that must be recorded
+// before any other: older runs expire, the run is opened, resumed or taken
+// over, what was running in a session that died is interrupted. l.run becomes
+// the run as those events will make it. The caller holds mu.
+func (l *Local) prepare(now time.Time) ([]Event, error) {
+	section, ok := l.o.Runbook.Section(l.o.Section)
+	if !ok {
+		return nil, fmt.Errorf("runbook %s has no section %q", l.o.Runbook.ID, l.o.Section)
+	}
+	l.book, l.section, l.outdated = l.o.Runbook, section, false
+	runs, problems := FoldAll(l.o.Journal.Events())
+	period := section.Plan.In(l.zone()).Period(now).Name
+	var events []Event
+	var joined Run
+	for _, r := range runs {
+		switch {
+		case r.State.Ended() || !l.mine(r):
+			continue
+		case r.Opened.Period == period:
+			joined = r
+			continue
+		}
+		expiry, err := l.expire(r, period)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, expiry...)
+	}
+	if err := about(problems, joined.ID); err != nil {
+		return nil, err
+	}
+	own, err := l.enter(joined, now)
+	return append(events, own...), err
+}
+
+func (l *Local) mine(r Run) bool {
+	return Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == Key(l.o.Name, l.o.Runbook.ID, l.o.Section) &&
+		r.Opened.Rehearsal == l.o.Rehearsal
+}
+
+// about is the part of the problems that concerns the run: a journal that
+// cannot be read, or events of this run that do not fit. Those of other runs
+// are reported where they are shown.
+func about(problems error, run string) error {
+	if problems == nil {
+		return nil
+	}
+	var mine []error
+	list := []error{problems}
+	if joined, ok := problems.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	for _, err := range list {
+		var illegal *IllegalError
+		if !errors.As(err, &illegal) || illegal.Run == run {
+			mine = append(mine, err)
+		}
+	}
+	return errors.Join(mine...)
+}
+
+func (l *Local) expire(r Run, period string) ([]Event, error) {
+	events, _, err := l.interruptAll(r, "the session that ran it ended")
+	if err != nil {
+		return nil, err
+	}
+	e, err := l.event(r.ID, "", 0, RunExpired{Period: period})
+	return append(events, e), err
+}
+
+// enter opens a new run or comes back to one.
+func (l *Local) enter(r Run, now time.Time) ([]Event, error) {
+	if r.ID == "" {
+		e, err := l.opening(now)
+		if err != nil {
+			return nil, err
+		}
+		l.run, err = Run{}.Apply(e)
+		return []Event{e}, err
+	}
+	if err := l.pin(r); err != nil {
+		return nil, err
+	}
+	resumed, err := l.event(r.ID, "", 0, RunResumed{Version: l.o.Version})
+	if err != nil {
+		return nil, err
+	}
+	events := []Event{resumed}
+	if r.Driver.Identity() != l.o.Actor.Identity() {
+		taken, err := l.event(r.ID, "", 0, RunTakenOver{From: r.Driver, Reason: "the run was left"})
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, taken)
+	}
+	interrupted, r, err := l.interruptAll(r, "the session that ran it ended")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		if r, err = r.Apply(e); err != nil {
+			return nil, err
+		}
+	}
+	l.run = r
+	return append(interrupted, events...), nil
+}
+
+// pin takes the copy of the runbook that the run was opened with.
+func (l *Local) pin(r Run) error {
+	l.outdated = r.Opened.Hash != l.o.Runbook.Hash
+	if !l.outdated {
+		return nil
+	}
+	if l.o.Parse == nil {
+		return fmt.Errorf("run %s was opened with another copy of %s", r.ID, r.Opened.Path)
+	}
+	book, err := l.o.Parse(r.Opened.Path, []byte(r.Opened.Source))
+	if err != nil {
+		return fmt.Errorf("reading the copy of %s that run %s pinned: %w", r.Opened.Path, r.ID, err)
+	}
+	section, ok := book.Section(l.o.Section)
+	if !ok {
+		return fmt.Errorf("the copy of %s that run %s pinned has no section %q", r.Opened.Path, r.ID, l.o.Section)
+	}
+	l.book, l.section = book, section
+	return nil
+}
+
+func (l *Local) opening(now time.Time) (Event, error) {
+	period := l.section.Plan.In(l.zone()).Period(now)
+	if l.freshID == "" || l.freshPeriod != period.Name { // else it keeps its name
+		l.freshID, l.freshPeriod = l.newID(period.Name), period.Name
+	}
+	return l.event(l.freshID, "", 0, RunOpened{
+		Site: l.o.Name, Runbook: l.book.ID, Title: l.section.Title, Section: l.section.ID,
+		Period: period.Name, Due: period.Due, Overdue: period.Overdue,
+		Hash: l.book.Hash, Source: string(l.book.Source), Path: l.book.Path,
+		Version: l.o.Version, Rehearsal: l.o.Rehearsal, Steps: l.section.Steps(),
+	})
+}
+
+// Steps are the section's items as a run records them.
+func (s Section) Steps() []Step {
+	titles := map[string]string{}
+	for _, g := range s.Groups {
+		titles[g.ID] = g.Title
+	}
+	steps := make([]Step, len(s.Items))
+	for i, it := range s.Items {
+		steps[i] = Step{
+			ID: it.ID, Title: it.Title, Group: titles[it.Group], Kind: it.Kind, Use: it.Use, Service: it.Service,
+			Needs: it.Needs, Options: it.Options, Signers: it.Signers, Danger: it.Danger, Guide: it.Guide, Line: it.Line,
+		}
+	}
+	return steps
+}
+
+func (l *Local) interruptAll(r Run, reason string) ([]Event, Run, error) {
+	var events []Event
+	for _, it := range r.Items {
+		if it.State != Running {
+			continue
+		}
+		e, err := l.event(r.ID, it.ID, len(it.Attempts), ItemInterrupted{Reason: reason})
+		if err != nil {
+			return nil, r, err
+		}
+		next, err := r.Apply(e)
+		if err != nil {
+			return nil, r, err
+		}
+		r, events = next, append(events, e)
+	}
+	return events, r, nil
+}
