@@ -46,14 +46,13 @@ func isRegexp(value any) error {
 
 // A counter decides which records count and groups them.
 type counter struct {
-	level    severity
-	expr     *regexp.Regexp
-	count    int64
-	levelled bool // some line named its level
-	record   int64
-	copies   *copies
-	groups   *groups
-	buf      []byte
+	level  severity
+	expr   *regexp.Regexp
+	count  int64
+	record int64
+	copies *copies
+	groups *groups
+	buf    []byte
 }
 
 func runCount(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
@@ -70,14 +69,18 @@ func runCount(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 		}
 		what = "matching"
 	}
-	t, err := scanSource(ctx, src, now.Add(-window), now, now, c.visit)
+	s := newScan(src, now.Add(-window), now, now, c.visit)
+	if c.expr == nil {
+		s.floor = c.level
+	}
+	t, err := s.run(ctx)
 	if err != nil {
 		return checks.Findings{}, err
 	}
 	if err := t.understood(src); err != nil {
 		return checks.Findings{}, err
 	}
-	if c.expr == nil && t.parsed > 0 && !c.levelled {
+	if c.expr == nil && t.parsed > 0 && !t.levelled {
 		return checks.Findings{}, checks.Failed(checks.Parse, "log source %s: none of %d records names a level; give a pattern", src.Name, t.parsed)
 	}
 	return c.findings(t, src, window, now, what), nil
@@ -85,18 +88,12 @@ func runCount(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 
 func (c *counter) visit(l *line) {
 	if c.expr != nil {
-		if l.record != c.record && c.expr.Match(l.text) {
+		if (l.record != c.record || c.count == 0) && c.expr.Match(l.text) {
 			c.hit(l)
 		}
 		return
 	}
-	level := l.level()
-	if level != noLevel {
-		c.levelled = true
-	}
-	if level >= c.level && l.kind == head {
-		c.hit(l)
-	}
+	c.hit(l)
 }
 
 func (c *counter) hit(l *line) {

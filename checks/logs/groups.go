@@ -109,6 +109,9 @@ func newCopies() *copies { return &copies{seed: maphash.MakeSeed(), seen: map[ui
 
 // isCopy reports whether the line was counted already from another stream.
 func (c *copies) isCopy(l *line) bool {
+	if !l.scan.many {
+		return false
+	}
 	key := maphash.Bytes(c.seed, l.text)
 	seen, known := c.seen[key]
 	if !known && len(c.seen) >= maxCopies {

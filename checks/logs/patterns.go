@@ -96,7 +96,7 @@ func parseSet(raw []byte) (*patternSet, error) {
 }
 
 // shortestLiteral keeps the prefilter fast: it steps by this less one.
-const shortestLiteral = 4
+const shortestLiteral = 7
 
 func (p *pattern) compile() (err error) {
 	if p.Level != "" {

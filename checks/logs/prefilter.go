@@ -64,7 +64,7 @@ func folded(b byte) byte {
 func (p *prefilter) find(text []byte) (found uint64) {
 	m := p.shortest
 	for i := m - 1; i < len(text); {
-		shift := p.shift[int(text[i-1])<<8|int(text[i])]
+		shift := p.shift[uint16(text[i-1])<<8|uint16(text[i])]
 		if shift > 0 {
 			i += int(shift)
 			continue

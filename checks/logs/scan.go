@@ -18,7 +18,8 @@ type line struct {
 	kind   kind
 	end    int // of a head: where its stamp ends
 	csv    bool
-	record int64 // number of the record it belongs to
+	said   severity // its level, if it was looked at
+	record int64    // number of the record it belongs to
 	stream int
 	scan   *scan
 }
@@ -26,6 +27,8 @@ type line struct {
 // level is how bad the line says it is; only heads say.
 func (l *line) level() severity {
 	switch {
+	case l.said != noLevel:
+		return l.said
 	case l.kind != head:
 		return noLevel
 	case isJSON(l.text):
@@ -37,7 +40,7 @@ func (l *line) level() severity {
 }
 
 // at is when the line's record was written; of a line that continues one, to
-// the second.
+// the minute.
 func (l *line) at() time.Time {
 	at := l.scan.stamps.near
 	if l.kind == head {
@@ -62,6 +65,7 @@ type tally struct {
 	gaps      []string // what could not be read to its end
 	samples   []string // some lines that were not understood
 	empty     bool     // no file had a single byte
+	levelled  bool     // some line named its level; only told with a floor
 }
 
 // unparsedShare is in percent of the lines.
@@ -83,6 +87,10 @@ type scan struct {
 	stamps *stamper
 	zones  zones
 	record int64
+	many   bool // several streams, which may hold copies of each other's lines
+
+	// floor is the least level that is visited; noLevel visits every line.
+	floor severity
 
 	// wrapped lines carry a stamp of the container engine's before their own
 	// text, continuation lines too.
@@ -92,18 +100,20 @@ type scan struct {
 // futureMargin is how far clocks of writers may be ahead of ours.
 const futureMargin = 2 * time.Minute
 
-// scanSource reads every line of a source that was written in [from, to) and
-// hands it to visit, oldest first within each file.
-func scanSource(ctx context.Context, src checks.LogSource, from, to, now time.Time, visit func(*line)) (*tally, error) {
-	files, err := openSource(ctx, src, from)
+// newScan prepares to read every line of a source that was written in
+// [from, to) and to hand it to visit, oldest first within each file.
+func newScan(src checks.LogSource, from, to, now time.Time, visit func(*line)) *scan {
+	return &scan{source: src, visit: visit, zones: zones{src.Zone, now}, win: window{from.UnixNano(), to.UnixNano()}}
+}
+
+// run reads the source.
+func (s *scan) run(ctx context.Context) (*tally, error) {
+	s.ctx = ctx
+	files, err := openSource(ctx, s.source, time.Unix(0, s.win.from))
 	if err != nil {
 		return nil, err
 	}
-	s := &scan{
-		ctx: ctx, source: src, visit: visit, zones: zones{src.Zone, now},
-		win: window{from.UnixNano(), to.UnixNano()},
-	}
-	s.tally.gaps, s.tally.empty = files.gaps, true
+	s.tally.gaps, s.tally.empty, s.many = files.gaps, true, files.streams > 1
 	for _, f := range files.files {
 		if err = s.file(f); err != nil {
 			break
@@ -175,6 +185,13 @@ func (s *scan) lines(stream int) {
 		if !ok {
 			return
 		}
+		if s.floor > noLevel && !quotes.open && s.stamps.isQuiet(text) {
+			s.tally.lines++
+			s.tally.parsed++
+			s.record++
+			current = inside
+			continue
+		}
 		l.text = text
 		if quotes.open && quotes.holds(text) {
 			l.kind, l.end = more, 0
@@ -187,9 +204,25 @@ func (s *scan) lines(stream int) {
 		s.count(&l, cut)
 		if current == inside {
 			l.record = s.record
-			s.visit(&l)
+			s.hand(&l)
 		}
 	}
+}
+
+// hand gives a line to the visitor, unless it is too harmless.
+func (s *scan) hand(l *line) {
+	if s.floor > noLevel {
+		l.said = noLevel
+		l.said = l.level()
+		s.tally.levelled = s.tally.levelled || l.said != noLevel
+		if l.said < s.floor {
+			if l.said != noLevel && !l.csv && !s.wrapped {
+				s.stamps.hush(l.text, l.end)
+			}
+			return
+		}
+	}
+	s.visit(l)
 }
 
 // sort says what a line is and where its record lies.

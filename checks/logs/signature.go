@@ -82,17 +82,20 @@ func isHex(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'
 }
 
-// foldWord folds the digits of a word; a whole hexadecimal id is one number.
+// foldWord folds the digits of a word; an id, hexadecimal or long, is one
+// number.
 func foldWord(dst, word []byte) []byte {
-	id, hasDigit := len(word) >= 6, false
+	id, numbers := len(word) >= 6, 0
 	for i, b := range word {
-		hasDigit = hasDigit || b >= '0' && b <= '9'
+		if b >= '0' && b <= '9' {
+			numbers++
+		}
 		id = id && (isHex(b) || b == '-' || i == 1 && b == 'x')
 	}
 	switch {
-	case !hasDigit:
+	case numbers == 0:
 		return append(dst, word...)
-	case id:
+	case id || len(word) >= 8 && numbers >= 2:
 		return append(dst, '#')
 	}
 	for i := 0; i < len(word); i++ {

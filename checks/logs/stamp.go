@@ -62,7 +62,8 @@ type stamper struct {
 	json  bool
 	memo  [2]memo // of text and of JSON lines
 	shape jsonShape
-	near  int64 // the last stamp that place found, to the second or better
+	plain bool  // a plain line had a stamp where its format puts it
+	near  int64 // the last stamp that place found, to the minute or better
 }
 
 func newStamper(formatName string, z zones, w window) *stamper {
@@ -84,7 +85,7 @@ func (s *stamper) look(line []byte) (mark, bool) {
 
 func (s *stamper) lookText(line []byte) (mark, *format, bool) {
 	for i, f := range s.text {
-		if f.name == "inline" && i > 0 && s.memo[0].format != nil {
+		if f.name == "inline" && s.plain {
 			continue // another format is this file's; a date in a text is not a stamp
 		}
 		from := f.start(line)
@@ -95,6 +96,7 @@ func (s *stamper) lookText(line []byte) (mark, *format, bool) {
 		if !ok {
 			continue
 		}
+		s.plain = s.plain || f.name != "inline"
 		if i > 0 && f.name != "inline" {
 			copy(s.text[1:i+1], s.text[:i])
 			s.text[0] = f
@@ -126,100 +128,6 @@ func (w window) place(at int64) place {
 		return inside
 	}
 	return after
-}
-
-// A memo is the last stamp that was read in full, and what it says of every
-// other stamp that starts with the same text.
-type memo struct {
-	format *format // nil for JSON
-	from   int     // of JSON lines and of formats with a fixed start
-	text   [48]byte
-	n      int
-	zone   [8]byte
-	zoneN  int
-	zoneAt int  // behind from
-	end    int  // behind from
-	floats bool // the format's start must be looked for in each line
-	place  place
-	low    int64 // the first instant of the minute
-	span   time.Duration
-}
-
-// near is the stamp of a line that hit, to the second; of numbers, to the 100
-// seconds.
-func (o *memo) near(line []byte, from int) int64 {
-	if o.span != time.Minute {
-		return o.low
-	}
-	return o.low + int64(max(0, digits(line, from+o.n+1, 2)))*int64(time.Second)
-}
-
-// stick stores a stamp for the lines to come. A minute that lies across an
-// edge of the window, or a stamp too odd to compare, is not stored.
-func (o *memo) stick(line []byte, m mark, f *format, w window) {
-	o.n = 0
-	low := m.at - m.at%int64(m.span)
-	high := low + int64(m.span) + int64(time.Second) // a leap second is the 61st
-	if w.place(low) != w.place(high) || m.minute-m.from > len(o.text) || m.end-m.zone > len(o.zone) || m.minute <= m.from {
-		return
-	}
-	o.format, o.from, o.place, o.low, o.span = f, m.from, w.place(low), low, m.span
-	o.floats = f != nil && f.name == "combined"
-	o.n = copy(o.text[:], line[m.from:m.minute])
-	o.zoneN = copy(o.zone[:], line[m.zone:m.end])
-	o.zoneAt, o.end = m.zone-m.from, m.end-m.from
-}
-
-// hit reports whether the line's stamp at from is of the minute stored.
-func (o *memo) hit(line []byte, from int) bool {
-	return o.n > 0 && from >= 0 && len(line) >= from+o.end &&
-		string(line[from:from+o.n]) == string(o.text[:o.n]) &&
-		string(line[from+o.zoneAt:from+o.end]) == string(o.zone[:o.zoneN])
-}
-
-// place is look for lines by the million: it says where the line stands to
-// the window, where its stamp ends, and parses only once a minute.
-func (s *stamper) place(line []byte) (p place, end int) {
-	if isJSON(line) {
-		return s.placeJSON(line)
-	}
-	if o := &s.memo[0]; o.n > 0 {
-		from := o.from
-		if o.floats {
-			from = startCombined(line)
-		}
-		if o.hit(line, from) {
-			s.near = o.near(line, from)
-			return o.place, from + o.end
-		}
-	}
-	if isContinuation(line) {
-		return unstamped, 0
-	}
-	m, f, ok := s.lookText(line)
-	if !ok {
-		return unstamped, 0
-	}
-	s.near = m.at
-	s.memo[0].stick(line, m, f, s.win)
-	return s.win.place(m.at), m.end
-}
-
-func (s *stamper) placeJSON(line []byte) (p place, end int) {
-	if !s.json {
-		return unstamped, 0
-	}
-	if o := &s.memo[1]; o.hit(line, o.from) {
-		s.near = o.near(line, o.from)
-		return o.place, o.from + o.end
-	}
-	m, ok := s.lookJSON(line)
-	if !ok {
-		return unstamped, 0
-	}
-	s.near = m.at
-	s.memo[1].stick(line, m, nil, s.win)
-	return s.win.place(m.at), m.end
 }
 
 func isJSON(line []byte) bool { return len(line) > 1 && line[0] == '{' }
