@@ -34,6 +34,7 @@ type Env struct {
 	History    History                                 // metric history; nil: none kept
 	Memory     *Memory                                 // the check's own, from one run to the next
 	Connection string                                  // the connection named by the check; "" means main
+	Check      string                                  // the check's id, under which History keeps its facts
 }
 
 // Exec runs one command: argv only, never a shell string, standard input

@@ -123,6 +123,7 @@ func (r *Runner) call(ctx context.Context, c Check) outcome {
 	env := r.env
 	env.Memory = r.memory(c.ID)
 	env.Connection = c.Connection
+	env.Check = c.ID
 	done := make(chan outcome, 1)
 	began := r.env.Now()
 	go func() {
