@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// lockTree is the graph of who waits for whom. It is made of one look at a
+// moving server, so it may have gaps, and circles until the server's own
+// deadlock detector has run.
+type lockTree struct {
+	blockers map[int][]int // waiting pid -> the pids it waits for, without doubles
+	waiters  map[int][]int // blocking pid -> the pids that wait for it
+}
+
+func newLockTree(waiters []waiter) lockTree {
+	t := lockTree{map[int][]int{}, map[int][]int{}}
+	for _, w := range waiters {
+		for _, by := range w.By { // a parallel group shows up several times
+			if !slices.Contains(t.blockers[w.PID], int(by)) && int(by) != w.PID {
+				t.blockers[w.PID] = append(t.blockers[w.PID], int(by))
+				t.waiters[int(by)] = append(t.waiters[int(by)], w.PID)
+			}
+		}
+	}
+	return t
+}
+
+// rootPIDs block somebody and wait for nobody. Of a circle, which has no such
+// member, the lowest pid stands for it. Prepared transactions are not pids.
+func (t lockTree) rootPIDs() []int {
+	var roots []int
+	for pid := range t.waiters {
+		if pid != 0 && len(t.blockers[pid]) == 0 {
+			roots = append(roots, pid)
+		}
+	}
+	held := map[int]bool{}
+	for _, root := range append(slices.Clone(roots), 0) {
+		for pid := range t.behind(root) {
+			held[pid] = true
+		}
+	}
+	var circled []int
+	for pid := range t.waiters {
+		if pid != 0 && len(t.blockers[pid]) > 0 && !held[pid] {
+			circled = append(circled, pid)
+		}
+	}
+	slices.Sort(circled)
+	for _, pid := range circled {
+		if held[pid] {
+			continue
+		}
+		roots = append(roots, pid)
+		held[pid] = true
+		for behind := range t.behind(pid) {
+			held[behind] = true
+		}
+	}
+	slices.Sort(roots)
+	return roots
+}
+
+// preparedRoot reports whether a prepared transaction, pid 0, blocks somebody.
+func (t lockTree) preparedRoot() bool { return len(t.waiters[0]) > 0 }
+
+// behind are all that wait for pid, directly or not, without pid itself.
+func (t lockTree) behind(pid int) map[int]bool {
+	seen := map[int]bool{}
+	todo := slices.Clone(t.waiters[pid])
+	for len(todo) > 0 {
+		next := todo[0]
+		todo = todo[1:]
+		if seen[next] || next == pid {
+			continue
+		}
+		seen[next] = true
+		todo = append(todo, t.waiters[next]...)
+	}
+	return seen
+}
+
+// frees is how many sessions go on, sooner or later, once pid is gone.
+func (t lockTree) frees(pid int) int { return len(t.behind(pid)) }
+
+// depth is the number of waits in the longest chain: 1 when everybody waits
+// for a root directly. A circle counts each of its members once.
+func (t lockTree) depth() int {
+	known := map[int]int{}
+	deepest := 0
+	for pid := range t.blockers {
+		deepest = max(deepest, t.height(pid, known, map[int]bool{}))
+	}
+	return deepest
+}
+
+func (t lockTree) height(pid int, known map[int]int, above map[int]bool) int {
+	if h, ok := known[pid]; ok {
+		return h
+	}
+	if len(t.blockers[pid]) == 0 || above[pid] {
+		return 0
+	}
+	above[pid] = true
+	h := 0
+	for _, by := range t.blockers[pid] {
+		h = max(h, t.height(by, known, above))
+	}
+	delete(above, pid)
+	known[pid] = h + 1
+	return h + 1
+}
+
+// byFrees orders roots: those that hold up most first, then the oldest.
+func (t lockTree) byFrees(holders []holder) []holder {
+	return slices.SortedStableFunc(slices.Values(holders), func(a, b holder) int {
+		return cmp.Or(t.frees(b.PID)-t.frees(a.PID), cmp.Compare(b.Age, a.Age), a.PID-b.PID)
+	})
+}
+
+func (t lockTree) worst(holders []holder) (holder, bool) {
+	if len(holders) == 0 {
+		return holder{}, false
+	}
+	return t.byFrees(holders)[0], true
+}
+
+// byWait orders waiters: longest first.
+func byWait(waiters []waiter) []waiter {
+	return slices.SortedStableFunc(slices.Values(waiters), func(a, b waiter) int {
+		return cmp.Or(cmp.Compare(b.Wait, a.Wait), a.PID-b.PID)
+	})
+}
+
+// pids lists the blockers of a waiter: "4242, prepared".
+func pids(by []int32) string {
+	var names []string
+	for _, pid := range by {
+		name := strconv.Itoa(int(pid))
+		if pid == 0 {
+			name = "prepared"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
