@@ -1,18 +1,23 @@
 package logs
 
+import "strings"
+
 // A prefilter finds, in one pass over a line and whatever its case, whether
 // any of many literals occurs in it. It is the multi-string search of Wu and
 // Manber: a table over pairs of bytes says how far the end of the shortest
 // literal is away at least, so most bytes are never looked at.
 type prefilter struct {
 	shortest int
-	shift    [1 << 16]uint8       // by pair of bytes
-	bucket   [1 << 8][]prefixWord // by the folded last byte of the first shortest bytes
+	shift    [1 << 16]uint8          // by pair of bytes
+	bucket   [1 << 10][]announcement // by the last pair of the window, folded
 }
 
-// A prefixWord is a literal, in lower case, and the patterns it announces.
-type prefixWord struct {
+// An announcement is a literal, in lower case, with the patterns it announces.
+// The search looks for a window of it, the rarest piece of the shortest
+// literal's length, which ends end bytes into it.
+type announcement struct {
 	text string
+	end  int
 	bits uint64
 }
 
@@ -27,14 +32,39 @@ func newPrefilter(literals []string, bits []uint64) *prefilter {
 		p.shift[i] = uint8(p.shortest - 1)
 	}
 	for i, l := range literals {
-		for at := 1; at < p.shortest; at++ {
-			p.lower(l[at-1], l[at], uint8(p.shortest-1-at))
+		end := rarest(l, p.shortest)
+		piece := l[end-p.shortest : end]
+		for at := 1; at < len(piece); at++ {
+			p.lower(piece[at-1], piece[at], uint8(len(piece)-1-at))
 		}
-		last := l[p.shortest-1]
-		p.bucket[last] = append(p.bucket[last], prefixWord{l, bits[i]})
+		slot := slot(l[end-2], l[end-1])
+		p.bucket[slot] = append(p.bucket[slot], announcement{l, end, bits[i]})
 	}
 	return p
 }
+
+// common are the letters of English and of logs, the most frequent first.
+const common = "etaoinsr 0123456789ldcumh:p-.gfby/vwk_"
+
+// rarest is where the piece of n bytes ends whose bytes are rarest: the pairs
+// of common letters would stop the search everywhere.
+func rarest(literal string, n int) (end int) {
+	best := 1 << 30
+	for at := n; at <= len(literal); at++ {
+		weight := 0
+		for _, b := range []byte(literal[at-n : at]) {
+			if i := strings.IndexByte(common, b); i >= 0 {
+				weight += len(common) - i
+			}
+		}
+		if weight < best {
+			best, end = weight, at
+		}
+	}
+	return end
+}
+
+func slot(a, b byte) uint16 { return (uint16(a)*37 + uint16(b)) & (1<<10 - 1) }
 
 // lower sets the shift of a pair in every case it can be written.
 func (p *prefilter) lower(a, b, shift uint8) {
@@ -69,9 +99,9 @@ func (p *prefilter) find(text []byte) (found uint64) {
 			i += int(shift)
 			continue
 		}
-		for _, w := range p.bucket[folded(text[i])] {
-			if w.bits&^found != 0 && foldedPrefix(text[i-m+1:], w.text) {
-				found |= w.bits
+		for _, a := range p.bucket[slot(folded(text[i-1]), folded(text[i]))] {
+			if start := i + 1 - a.end; a.bits&^found != 0 && start >= 0 && foldedPrefix(text[start:], a.text) {
+				found |= a.bits
 			}
 		}
 		i++
