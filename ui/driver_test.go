@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ type driver struct {
 	msgs    chan tea.Msg
 	quit    bool
 	ctx     context.Context
+	painted []string // the lines the terminal has
+	wire    int      // bytes sent for them
 }
 
 // fakeTerminal swallows and counts what is written.
@@ -116,8 +119,30 @@ func (d *driver) take(msg tea.Msg) {
 		}
 	default:
 		_, cmd := d.m.Update(msg)
-		d.m.View()
+		d.paint(d.m.View())
 		d.start(cmd)
+	}
+}
+
+// paint sends a screen as bubbletea's renderer does: changed lines whole, and
+// a newline for each of the others. It sends every screen, not sixty a second.
+func (d *driver) paint(view string) {
+	lines := strings.Split(view, "\n")
+	if slices.Equal(lines, d.painted) {
+		return
+	}
+	n := len("\x1b[H") + len("\x1b[40H")
+	for i, line := range lines {
+		if i < len(d.painted) && d.painted[i] == line {
+			n++
+			continue
+		}
+		n += len(line) + len("\x1b[K\r\n")
+	}
+	d.painted = lines
+	d.wire += n
+	if _, err := d.m.meter.Write(make([]byte, n)); err != nil {
+		d.t.Fatal(err)
 	}
 }
 

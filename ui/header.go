@@ -100,15 +100,17 @@ func (m *Model) counts(short bool) string {
 }
 
 // tally counts what the list shows: held checks apart, stuck and old ones as
-// unknown.
+// unknown, and those that have not run yet nowhere.
 func (m *Model) tally() (number map[checks.Level]int, held int) {
 	number = map[checks.Level]int{}
 	for _, st := range m.snap.States {
-		if st.HeldBy != "" {
+		switch {
+		case !st.Known() && !st.Stuck:
+		case st.HeldBy != "":
 			held++
-			continue
+		default:
+			number[shownLevel(st, m.shownAt)]++
 		}
-		number[shownLevel(st, m.shownAt)]++
 	}
 	return number, held
 }
@@ -149,6 +151,9 @@ func (m *Model) statusLine(f pane.Frame) string {
 	parts := []string{m.freshness(), fmt.Sprintf("%d checks", len(m.snap.States))}
 	if n := m.count(func(s watch.State) bool { return s.Stuck }); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d stuck", n))
+	}
+	if n := m.count(func(s watch.State) bool { return !s.Known() && !s.Stuck }); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not run yet", n))
 	}
 	if n := m.snap.Abandoned; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d abandoned", n))

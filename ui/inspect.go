@@ -32,7 +32,6 @@ func (m *Model) inspect(id string) tea.Cmd {
 		{ID: "copy", Help: "copy", Key: key.NewBinding(key.WithKeys("y"), key.WithHelp("y", "copy all of it")), Do: in.copy(m)},
 	}}
 	m.push(in)
-	m.deps.Monitor.Want(id)
 	return nil
 }
 
@@ -174,9 +173,8 @@ func (in *inspection) facts(f pane.Frame) []string {
 				doc = spec.Doc + pick(spec.Optional, " (optional)", "")
 			}
 		}
-		trend := fa.Name + pick(fa.Label != "", "|"+fa.Label, "")
 		rows = append(rows, pane.Row{ID: fmt.Sprint(i), Level: decided(s.Result, fa), Cells: []pane.Cell{
-			{Text: name}, {Text: fa.Label}, {Text: fa.Value.String() + unit(s.Check.Module, fa)}, {Spark: s.Trend[trend]}, {Text: doc},
+			{Text: name}, {Text: fa.Label}, {Text: fa.Value.String() + unit(s.Check.Module, fa)}, {Spark: s.Trend[watch.TrendKey(fa.Name, fa.Label)]}, {Text: doc},
 		}})
 	}
 	if len(rows) == 0 {

@@ -107,13 +107,3 @@ func pair(from, to int) []int {
 	}
 	return list
 }
-
-// shows reports whether a region is on screen.
-func (l layout) shows(region int) bool {
-	for _, p := range l.places {
-		if p.region == region {
-			return true
-		}
-	}
-	return false
-}

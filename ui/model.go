@@ -28,11 +28,11 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// A Monitor samples the checks and publishes what came of them.
+// A Monitor samples the checks and publishes what came of them. It samples all
+// of them all the time: the header counts every check.
 type Monitor interface {
 	Snapshot() watch.Snapshot
 	Changed() <-chan struct{} // capacity 1: "look again"
-	Want(ids ...string)       // what is on screen
 	Again(ids ...string)      // run now
 }
 
@@ -201,7 +201,6 @@ func (m *Model) show(s watch.Snapshot) {
 			live.Show(s)
 		}
 	}
-	m.want()
 }
 
 // ageEvery is how often ages in panes are drawn again when no data comes.
@@ -247,22 +246,9 @@ func (m *Model) resize(size pane.Size) {
 	m.arrange()
 }
 
-// arrange lays the deck out again and asks for what is now on screen.
+// arrange lays the deck out again.
 func (m *Model) arrange() {
 	m.layout = arrange(m.size, len(m.regions), m.focus, m.zoom)
-	m.want()
-}
-
-// want tells the monitor what is on screen.
-func (m *Model) want() {
-	var ids []string
-	for i, r := range m.regions {
-		if m.layout.shows(i) {
-			ids = append(ids, r.needs(m)...)
-		}
-	}
-	slices.Sort(ids)
-	m.deps.Monitor.Want(slices.Compact(ids)...)
 }
 
 func (m *Model) push(o pane.Overlay) {

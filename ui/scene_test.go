@@ -22,7 +22,6 @@ type fakeMonitor struct {
 	snap    watch.Snapshot
 	changed chan struct{}
 	again   []string
-	wanted  []string
 }
 
 func newFakeMonitor(s watch.Snapshot) *fakeMonitor {
@@ -36,12 +35,6 @@ func (m *fakeMonitor) Snapshot() watch.Snapshot {
 }
 
 func (m *fakeMonitor) Changed() <-chan struct{} { return m.changed }
-
-func (m *fakeMonitor) Want(ids ...string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.wanted = ids
-}
 
 func (m *fakeMonitor) Again(ids ...string) {
 	m.mu.Lock()
@@ -83,7 +76,7 @@ func state(id string, level checks.Level, note, history string) watch.State {
 	return watch.State{
 		Check:  checks.Check{ID: id, Title: "title of " + id, Module: sceneModule, Rules: sceneModule.DefaultRules(), Origin: "opsdeck.yaml:31:5"},
 		Result: checks.Result{ID: id, Module: sceneModule.Name, Level: level, Note: note, At: night.Add(-2 * time.Second), Took: 3 * time.Millisecond},
-		Level:  level, Raw: level, Since: night.Add(-16 * time.Minute), Streak: 3, Need: 3,
+		Level:  level, Raw: level, Since: night.Add(-16 * time.Minute), Streak: 3, Need: 3, StaleAfter: night.Add(time.Hour),
 		LastOK: night.Add(-17 * time.Minute), Ticks: ticks(history),
 	}
 }

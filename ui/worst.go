@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,20 +37,14 @@ var worstSpec = pane.Spec{
 	},
 }
 
-type worst struct {
-	pane.Table
-	snap watch.Snapshot
-	rows []watch.State // ranked
-	at   time.Time     // of the ranking
-}
+type worst struct{ pane.Table }
 
 // Show ranks the checks anew.
 func (w *worst) Show(s watch.Snapshot) {
-	w.snap, w.at = s, s.At
-	w.rows = s.WorstFirst(s.At)
+	ranked := ranked(s)
 	held := heldBy(s)
-	rows := make([]pane.Row, len(w.rows))
-	for i, st := range w.rows {
+	rows := make([]pane.Row, len(ranked))
+	for i, st := range ranked {
 		level := shownLevel(st, s.At)
 		rows[i] = pane.Row{
 			ID: st.Check.ID, Level: level, Faint: level == checks.OK || level == checks.Skipped || st.HeldBy != "",
@@ -60,17 +55,47 @@ func (w *worst) Show(s watch.Snapshot) {
 	w.SetRows(rows)
 }
 
+// ranked is every check: those that are not well as the monitor ranks them,
+// those that do not answer, those that a cause explains, those that are well,
+// and the rest.
+func ranked(s watch.Snapshot) []watch.State {
+	list := s.WorstFirst(s.At)
+	listed := make(map[string]bool, len(list))
+	for _, st := range list {
+		listed[st.Check.ID] = true
+	}
+	for _, st := range s.States {
+		if !listed[st.Check.ID] {
+			list = append(list, st)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b watch.State) int { return class(a, s.At) - class(b, s.At) })
+	return list
+}
+
+func class(s watch.State, now time.Time) int {
+	switch l := shownLevel(s, now); {
+	case !s.Known() && !s.Stuck:
+		return 4
+	case l == checks.Skipped:
+		return 5
+	case l == checks.OK:
+		return 3
+	case s.HeldBy != "":
+		return 2
+	case s.Level == checks.OK:
+		return 1 // stuck or old
+	}
+	return 0
+}
+
 // shownLevel is the level a list shows: what is stuck or old is not known,
 // whatever it was.
 func shownLevel(s watch.State, now time.Time) checks.Level {
-	if s.Stuck || stale(s, now) {
+	if s.Stuck || s.Stale(now) {
 		return checks.Unknown
 	}
 	return s.Level
-}
-
-func stale(s watch.State, now time.Time) bool {
-	return !s.StaleAfter.IsZero() && now.After(s.StaleAfter)
 }
 
 // name is the check's id, with its target where the id does not say it.
@@ -89,10 +114,10 @@ func sentence(s watch.State, now time.Time) string {
 	case s.HeldBy != "":
 		return "held: " + s.HeldBy + " explains it"
 	case s.Stuck:
-		return fmt.Sprintf("no answer for %s (limit %s)", age(now.Sub(s.Running)), age(s.Check.Deadline()))
-	case r.At.IsZero():
+		return fmt.Sprintf("no answer for %s (limit %s)", age(now.Sub(s.Running).Truncate(5*time.Second)), age(s.Check.Deadline()))
+	case !s.Known():
 		return "not run yet"
-	case stale(s, now):
+	case s.Stale(now):
 		return "old: last answer " + age(now.Sub(r.At)) + " ago"
 	case r.Err != "":
 		return strings.TrimPrefix(string(r.Class)+": ", ": ") + r.Err
@@ -119,7 +144,7 @@ func judged(r checks.Result) string {
 // since is when the level began: a clock time for today, an age for older.
 func since(s watch.State, now time.Time) string {
 	switch passed := now.Sub(s.Since); {
-	case s.Since.IsZero():
+	case s.Since.IsZero() || !s.Known():
 		return "-"
 	case passed >= 20*time.Hour:
 		return age(passed)
@@ -132,7 +157,7 @@ func sure(s watch.State) string {
 	switch {
 	case s.Flapping:
 		return "flaps"
-	case s.Need == 0:
+	case s.Need == 0 || !s.Known():
 		return ""
 	case s.Streak >= s.Need:
 		return "yes"

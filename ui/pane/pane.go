@@ -34,8 +34,8 @@ type Spec struct {
 	Order int    // place in the deck and digit key, 1 to 9
 	Min   Size   // below this the deck shows Summary instead of View
 
-	// Needs names the checks the pane shows; they are sampled while it is on
-	// screen, and R reruns them. Nil: none. Use Checks for a fixed list.
+	// Needs names the checks the pane shows: R reruns them. Nil: none. Use
+	// Checks for a fixed list.
 	Needs func(watch.Snapshot) []string
 
 	New func(Deps) Pane

@@ -32,6 +32,7 @@ type Terminal struct {
 	raw     bytes.Buffer
 	shown   *vt.Emulator
 	changed chan struct{} // closed and replaced with every byte
+	stalled bool
 	err     error
 }
 
@@ -92,6 +93,9 @@ func drain(e *vt.Emulator) {
 func (t *Terminal) read() {
 	buf := make([]byte, 64<<10)
 	for {
+		if t.stall() {
+			return
+		}
 		n, err := t.tty.Read(buf)
 		t.mu.Lock()
 		t.raw.Write(buf[:n])
@@ -103,6 +107,20 @@ func (t *Terminal) read() {
 			return // EIO: the program has closed its side
 		}
 	}
+}
+
+func (t *Terminal) stall() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stalled
+}
+
+// Stall makes the terminal take nothing any more, as a broken line does before
+// anyone notices.
+func (t *Terminal) Stall() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stalled = true
 }
 
 // Raw is every byte the program has sent.
