@@ -2,6 +2,7 @@ package pane
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/advanced-lms/opsdeck/checks"
 )
@@ -108,13 +109,14 @@ func Wrap(text string, w int) []string {
 
 func wrapLine(text string, w int) []string {
 	var lines []string
-	for Width(text) > w {
-		head := Cut(text, w, "")
+	for {
+		head := Cut(prefix(text, w), w, "")
+		if len(head) == len(text) {
+			return append(lines, text)
+		}
 		if head == "" { // one character wider than the space
-			head = "?"
-			_, n := firstRune(text)
-			text = text[n:]
-			lines = append(lines, head)
+			_, n := utf8.DecodeRuneInString(text)
+			lines, text = append(lines, "?"), text[n:]
 			continue
 		}
 		rest := text[len(head):]
@@ -124,5 +126,17 @@ func wrapLine(text string, w int) []string {
 		lines = append(lines, strings.TrimRight(head, " "))
 		text = strings.TrimLeft(rest, " ")
 	}
-	return append(lines, text)
+}
+
+// prefix is the part of a text that w cells can show, generously: measuring
+// the whole rest for every line would make long texts cost their square.
+func prefix(text string, w int) string {
+	n := 32 * w
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }

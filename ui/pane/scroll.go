@@ -1,8 +1,6 @@
 package pane
 
 import (
-	"unicode/utf8"
-
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -74,5 +72,3 @@ func Moves(move func(n int), page func() int) []Action {
 const farAway = 1 << 30
 
 func clamp(n, low, high int) int { return max(low, min(n, high)) }
-
-func firstRune(s string) (rune, int) { return utf8.DecodeRuneInString(s) }

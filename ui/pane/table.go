@@ -10,7 +10,8 @@ import (
 
 // A Column of a Table. Widths are measured from the rows, between Min and Max.
 // Where there is no room, columns shrink to Min, the least Keep first, and
-// then disappear, the least Keep first. The first column never disappears.
+// then disappear, the least Keep first. Numbers are never cut, they go; the
+// first column stays.
 type Column struct {
 	Title string
 	Min   int  // cells; 0 means the title's width
@@ -297,7 +298,9 @@ func (t *Table) widths(w int) []int {
 		if c.Max > 0 {
 			want = min(want, c.Max)
 		}
-		widths[i] = want
+		if widths[i] = want; c.Right {
+			least[i] = want
+		}
 	}
 	order := t.expendable()
 	for _, i := range order {
