@@ -1,0 +1,290 @@
+package site
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// builder builds a Site section by section.
+type builder struct {
+	*reader
+	reg   *checks.Registry
+	site  *Site
+	later []func() // checks that need the whole file
+}
+
+// Parse reads the bytes of a site file. env gives the environment that
+// ${env:…} refers to. The Site is nil when a problem is an error.
+func Parse(path string, src []byte, reg *checks.Registry, env func(string) string) (*Site, Problems) {
+	p := &builder{reader: newReader(path, src, env), reg: reg, site: &Site{
+		Path: path, Zone: time.UTC, Vars: map[string]string{}, Logs: map[string]checks.LogSource{}, Queries: map[string]checks.Query{},
+		Backups: map[string]checks.BackupSet{}, Notify: map[string]Notify{}, Commands: map[string]Command{}, limits: map[string]limit{},
+		Retention: Retention{DefaultRetention, DefaultRetention},
+	}}
+	root := p.parse(src)
+	if root == nil {
+		return nil, p.problems
+	}
+	p.sections(root)
+	for _, check := range p.later {
+		check()
+	}
+	p.site.secrets = p.secrets
+	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
+	if p.problems.Errors() {
+		return nil, p.problems
+	}
+	return p.site, p.problems
+}
+
+// sections reads what others refer to first: the order in the file is free.
+func (p *builder) sections(root ast.Node) {
+	nodes := map[string]ast.Node{}
+	known := map[string]func(ast.Node){}
+	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "allow", "retention", "team"} {
+		known[name] = func(n ast.Node) { nodes[name] = n }
+	}
+	p.dispatch(root, "the site file", known, "schema", "site")
+	for _, step := range []struct {
+		name string
+		read func(ast.Node)
+	}{
+		{"schema", p.schema}, {"site", p.name}, {"timezone", p.zone}, {"vars", p.variables}, {"connections", p.connections},
+		{"logs", p.logs}, {"queries", p.queries}, {"backups", p.backups}, {"limits", p.limits}, {"services", p.services},
+		{"notify", p.notify}, {"commands", p.commands}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team},
+	} {
+		if n, given := nodes[step.name]; given {
+			step.read(n)
+		}
+	}
+}
+
+func (p *builder) schema(n ast.Node) {
+	if version := p.text(n, "schema"); version != "1" {
+		p.at(n, Error, codeWrongType, fmt.Sprintf("schema is %q, expected 1", version), "this opsdeck reads schema 1")
+	}
+}
+
+func (p *builder) name(n ast.Node) {
+	if p.site.Name = p.text(n, "site"); p.site.Name == "" {
+		p.at(n, Error, codeMissing, "the site has no name", "")
+	}
+}
+
+func (p *builder) zone(n ast.Node) {
+	name := p.text(n, "timezone")
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		p.at(n, Error, codeUnknownWord, fmt.Sprintf("there is no time zone %q", name), "write for example Europe/Paris or UTC")
+		return
+	}
+	p.site.Zone = zone
+}
+
+func (p *builder) variables(n ast.Node) {
+	for _, f := range p.fields(n, "vars") {
+		p.vars[f.key] = p.text(f.value, "variable "+f.key)
+	}
+	p.site.Vars = maps.Clone(p.vars)
+}
+
+func (p *builder) connections(n ast.Node) {
+	for _, kind := range p.fields(n, "connections") {
+		if !slices.Contains(p.reg.Kinds(), kind.key) {
+			p.at(kind.at, Error, codeUnknownWord, fmt.Sprintf("there is no kind of connection %q", kind.key), checks.Nearest(kind.key, p.reg.Kinds()))
+			continue
+		}
+		for _, f := range p.fields(kind.value, "connections."+kind.key) {
+			c := p.connection(f.value, kind.key, f.key)
+			c.Origin = p.place(f.at)
+			p.site.Connections = append(p.site.Connections, c)
+		}
+	}
+}
+
+// connectionKeys are the keys each kind of connection takes; the first is required.
+var connectionKeys = map[string][]string{
+	"postgres":   {"dsn", "password", "production", "use"},
+	"redis":      {"address", "password", "tls", "production"},
+	"docker":     {"host", "project", "file", "expect", "production"},
+	"prometheus": {"url", "password"},
+}
+
+func (p *builder) connection(n ast.Node, kind, name string) checks.Connection {
+	c := checks.Connection{Kind: kind, Name: name}
+	what := "connection " + kind + "." + name
+	all := map[string]func(ast.Node){
+		"dsn": p.dsn(&c, what+".dsn"), "address": p.into(&c.Address, what+".address"), "url": p.address(&c.URL, what+".url"),
+		"host": p.into(&c.Host, what+".host"), "password": p.password(&c.Password, what+".password"),
+		"production": p.flag(&c.Production, what+".production"), "tls": p.flag(&c.TLS, what+".tls"),
+		"project": p.into(&c.Project, what+".project"), "file": p.into(&c.File, what+".file"), "expect": p.texts(&c.Expect, what+".expect"),
+		"use": func(n ast.Node) {
+			if c.Use = p.text(n, what+".use"); c.Use != "only-when-full" {
+				p.at(n, Error, codeUnknownWord, fmt.Sprintf("%s.use is %q", what, c.Use), `expected "only-when-full"`)
+			}
+		},
+	}
+	accepted := map[string]func(ast.Node){}
+	allowed := connectionKeys[kind]
+	for _, key := range allowed {
+		accepted[key] = all[key]
+	}
+	if len(allowed) == 0 {
+		accepted = all
+	}
+	p.dispatch(n, what, accepted, allowed[:min(1, len(allowed))]...)
+	return c
+}
+
+// dsn takes a connection string apart from its password.
+func (p *builder) dsn(c *checks.Connection, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		text := p.text(n, what)
+		config, err := pgconn.ParseConfig(text)
+		if err != nil {
+			p.at(n, Error, codeWrongType, what+" is not a PostgreSQL connection string", "write postgres://user@host/database or host=… user=… dbname=…")
+			return
+		}
+		c.DSN = text
+		if given := passwordIn(text); given != "" {
+			p.secret(given)
+			p.at(n, Warning, codeSecret, what+" has a password in it", "write it as password: ${file:/path}")
+			c.DSN = withoutPassword(text)
+			c.Password = checks.NewSecret(config.Password)
+		}
+	}
+}
+
+func passwordIn(dsn string) string {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		password, _ := u.User.Password()
+		return password
+	}
+	for _, word := range strings.Fields(dsn) {
+		if value, ok := strings.CutPrefix(word, "password="); ok {
+			return strings.Trim(value, "'")
+		}
+	}
+	return ""
+}
+
+func withoutPassword(dsn string) string {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		u.User = url.User(u.User.Username())
+		return u.String()
+	}
+	words := strings.Fields(dsn)
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "password=") })
+	return strings.Join(words, " ")
+}
+
+func (p *builder) address(to *string, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		*to = p.text(n, what)
+		if u, err := url.Parse(*to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			p.at(n, Error, codeWrongType, fmt.Sprintf("%s is %q, expected a URL", what, *to), "write http://host:port")
+		}
+	}
+}
+
+func (p *builder) logs(n ast.Node) {
+	for _, f := range p.fields(n, "logs") {
+		l := checks.LogSource{Name: f.key, Zone: p.site.Zone, Origin: p.place(f.at)}
+		what := "log " + f.key
+		p.dispatch(f.value, what, map[string]func(ast.Node){
+			"paths": p.texts(&l.Paths, what+".paths"), "format": p.into(&l.Format, what+".format"), "latency": p.into(&l.Latency, what+".latency"),
+			"timezone": func(n ast.Node) {
+				zone, err := time.LoadLocation(p.text(n, what+".timezone"))
+				if err != nil {
+					p.at(n, Error, codeUnknownWord, "there is no such time zone", "write for example Europe/Paris or UTC")
+					return
+				}
+				l.Zone = zone
+			},
+		}, "paths")
+		p.site.Logs[f.key] = l
+	}
+}
+
+func (p *builder) queries(n ast.Node) {
+	for _, f := range p.fields(n, "queries") {
+		q := checks.Query{Name: f.key, Origin: p.place(f.at)}
+		what := "query " + f.key
+		p.dispatch(f.value, what, map[string]func(ast.Node){
+			"sql": p.into(&q.SQL, what+".sql"), "args": p.texts(&q.Args, what+".args"), "unit": p.into(&q.Unit, what+".unit"), "connection": p.into(&q.Connection, what+".connection"),
+		}, "sql")
+		p.site.Queries[f.key] = q
+	}
+}
+
+func (p *builder) backups(n ast.Node) {
+	for _, f := range p.fields(n, "backups") {
+		b := checks.BackupSet{Name: f.key, Origin: p.place(f.at)}
+		what := "backup " + f.key
+		p.dispatch(f.value, what, map[string]func(ast.Node){
+			"dir": p.into(&b.Dir, what+".dir"), "glob": p.into(&b.Glob, what+".glob"), "log": p.into(&b.Log, what+".log"), "second": p.into(&b.Second, what+".second"),
+		}, "dir", "glob")
+		if b.Log != "" {
+			if _, ok := p.site.Logs[b.Log]; !ok {
+				p.at(f.at, Error, codeUnknownWord, fmt.Sprintf("%s names the log %q, which is not under logs", what, b.Log), checks.Nearest(b.Log, keys(p.site.Logs)))
+			}
+		}
+		p.site.Backups[f.key] = b
+	}
+}
+
+func (p *builder) notify(n ast.Node) {
+	for _, f := range p.fields(n, "notify") {
+		var t Notify
+		what := "notify " + f.key
+		p.dispatch(f.value, what, map[string]func(ast.Node){
+			"smtp": p.into(&t.SMTP, what+".smtp"), "from": p.into(&t.From, what+".from"), "to": p.texts(&t.To, what+".to"), "webhook": p.address(&t.Webhook, what+".webhook"),
+		})
+		if t.SMTP == "" && t.Webhook == "" {
+			p.at(f.at, Error, codeMissing, what+` needs "smtp" or "webhook"`, "")
+		}
+		p.site.Notify[f.key] = t
+	}
+}
+
+func (p *builder) commands(n ast.Node) {
+	for _, f := range p.fields(n, "commands") {
+		c := Command{Danger: 1}
+		what := "command " + f.key
+		p.dispatch(f.value, what, map[string]func(ast.Node){
+			"argv": p.texts(&c.Argv, what+".argv"), "danger": p.number(&c.Danger, what+".danger"), "timeout": p.duration(&c.Timeout, what+".timeout"),
+		}, "argv")
+		if len(c.Argv) > 0 && !strings.HasPrefix(c.Argv[0], "/") {
+			p.at(f.at, Error, codeWrongType, fmt.Sprintf("%s runs %q, expected an absolute path", what, c.Argv[0]), "nothing is searched in PATH")
+		}
+		p.site.Commands[f.key] = c
+	}
+}
+
+func (p *builder) allow(n ast.Node) {
+	a := &p.site.Allow
+	p.dispatch(n, "allow", map[string]func(ast.Node){
+		"kill_sessions": p.flag(&a.KillSessions, "allow.kill_sessions"), "remove_under": p.texts(&a.RemoveUnder, "allow.remove_under"), "scan_targets": p.texts(&a.ScanTargets, "allow.scan_targets"),
+	})
+}
+
+func (p *builder) retention(n ast.Node) {
+	p.dispatch(n, "retention", map[string]func(ast.Node){
+		"evidence": p.duration(&p.site.Retention.Evidence, "retention.evidence"), "metrics": p.duration(&p.site.Retention.Metrics, "retention.metrics"),
+	})
+}
+
+func (p *builder) team(n ast.Node) {
+	c := checks.Connection{Kind: "postgres", Name: "team"}
+	p.dispatch(n, "team", map[string]func(ast.Node){"dsn": p.dsn(&c, "team.dsn"), "password": p.password(&c.Password, "team.password")}, "dsn")
+	p.site.Team = &c
+}

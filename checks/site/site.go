@@ -1,0 +1,188 @@
+package site
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A Site is what is operated. It is built whole and never changed.
+type Site struct {
+	Name     string
+	Path     string   // of the file; "" if detected
+	Hash     [32]byte // of the file's bytes
+	Detected bool     // there is no file: this is what the host shows
+
+	Zone        *time.Location
+	Vars        map[string]string
+	Connections []checks.Connection
+	Services    []checks.Check
+	Logs        map[string]checks.LogSource
+	Queries     map[string]checks.Query
+	Backups     map[string]checks.BackupSet
+	Notify      map[string]Notify
+	Commands    map[string]Command
+	Allow       Allow
+	Retention   Retention
+	Team        *checks.Connection
+
+	limits  map[string]limit
+	secrets []string
+}
+
+// Notify is a named way to tell people.
+type Notify struct {
+	SMTP, From, Webhook string
+	To                  []string
+}
+
+// A Command is an argv that cmd.run may run.
+type Command struct {
+	Argv    []string
+	Danger  int
+	Timeout time.Duration
+}
+
+// Allow is what opsdeck may do here beyond looking.
+type Allow struct {
+	KillSessions bool
+	RemoveUnder  []string
+	ScanTargets  []string
+}
+
+// Retention is how long things are kept.
+type Retention struct{ Evidence, Metrics time.Duration }
+
+// DefaultRetention covers a year and the month after it, so that last year's
+// same window can still be compared with.
+const DefaultRetention = 400 * 24 * time.Hour
+
+// limit is the site's rules and parameters for one module.
+type limit struct {
+	rules  checks.Rules
+	params map[string]any
+}
+
+// Service is the entry under "services" of that id.
+func (s *Site) Service(id string) (checks.Check, bool) {
+	for _, c := range s.Services {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return checks.Check{}, false
+}
+
+// Limits are the site's rules and parameters for a module, zero if it has none.
+func (s *Site) Limits(module string) (checks.Rules, map[string]any) {
+	l := s.limits[module]
+	return l.rules, l.params
+}
+
+// Var is a variable of the site.
+func (s *Site) Var(name string) (string, bool) {
+	value, ok := s.Vars[name]
+	return value, ok
+}
+
+// Secrets are the values that no output may show.
+func (s *Site) Secrets() []string { return s.secrets }
+
+// Facts is the part of the site that modules refer to.
+func (s *Site) Facts() checks.SiteFacts {
+	return checks.SiteFacts{
+		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
+	}
+}
+
+// Connection returns a named connection.
+func (s *Site) Connection(kind, name string) (checks.Connection, bool) {
+	for _, c := range s.Connections {
+		if c.Kind == kind && c.Name == name {
+			return c, true
+		}
+	}
+	return checks.Connection{}, false
+}
+
+// Find is the path of the site file: the flag's, $OPSDECK_SITE, ./opsdeck.yaml,
+// the user's, /etc/opsdeck/opsdeck.yaml. "" means there is none and the site is
+// to be detected. A file that was named and is not there is an error.
+func Find(flag string, env func(string) string) (string, error) {
+	for _, named := range []string{flag, env("OPSDECK_SITE")} {
+		if named == "" {
+			continue
+		}
+		if _, err := os.Stat(named); err != nil {
+			return "", fmt.Errorf("the site file that was named: %w", err)
+		}
+		return named, nil
+	}
+	config := env("XDG_CONFIG_HOME")
+	if config == "" {
+		config = filepath.Join(env("HOME"), ".config")
+	}
+	for _, path := range []string{"opsdeck.yaml", filepath.Join(config, "opsdeck", "opsdeck.yaml"), "/etc/opsdeck/opsdeck.yaml"} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("looking for a site file: %w", err)
+		}
+	}
+	return "", nil
+}
+
+// Load reads a site file. The Site is nil when a problem is an error; warnings
+// come with a Site. An error means that the file could not be read at all.
+func Load(path string, reg *checks.Registry, env func(string) string) (*Site, Problems, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("the site file %s is not a regular file", path)
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	s, problems := Parse(path, src, reg, env)
+	if who := WritableByOthers(path); who != "" {
+		problems = append(problems, Problem{File: path, Line: 1, Col: 1, Severity: Warning, Code: codeMode, Msg: who + " can be changed by others", Hint: "chmod go-w: no action runs while that is so"})
+	}
+	if s != nil {
+		s.Hash = sha256.Sum256(src)
+	}
+	return s, problems, nil
+}
+
+// WritableByOthers names the file, or the directory above it, that somebody
+// else may change; "" if nobody may. A sticky directory protects its files.
+func WritableByOthers(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	for at := abs; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return ""
+		}
+	}
+}

@@ -1,0 +1,429 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// catalogue is a registry of modules that declare and never run.
+func catalogue(t testing.TB) *checks.Registry {
+	t.Helper()
+	module := func(name, kind string, params ...checks.Param) *checks.Module {
+		return &checks.Module{
+			Name: name, Doc: "a module", Kind: kind, Params: params, Source: "test", Fail: "ok == false",
+			Facts: []fact.Spec{
+				{Name: "ok", Type: fact.Bool}, {Name: "used", Type: fact.Percent}, {Name: "busy", Type: fact.Percent}, {Name: "total", Type: fact.Duration}, {Name: "left", Type: fact.Duration},
+			},
+			Run: func(context.Context, checks.Env, checks.Args) (checks.Findings, error) { return checks.Findings{}, nil },
+		}
+	}
+	text := func(name string) checks.Param { return checks.Param{Name: name, Type: checks.TextParam} }
+	required := func(name string, kind checks.ParamType) checks.Param {
+		return checks.Param{Name: name, Type: kind, Required: true}
+	}
+	named := func(name, section string) checks.Param {
+		return checks.Param{Name: name, Type: checks.TextParam, Names: section, Required: true}
+	}
+	reg, err := checks.NewRegistry(
+		checks.Family{Name: "system", Modules: []*checks.Module{module("sys.cpu", "", checks.Param{Name: "window", Type: checks.DurationParam, Default: "60s"}), module("sys.disk", "")}},
+		checks.Family{Name: "web", Modules: []*checks.Module{module("http.get", "", required("url", checks.TextParam), checks.Param{Name: "expect", Type: checks.MapParam}, text("method")), module("tls.expiry", "", required("targets", checks.TextsParam))}},
+		checks.Family{Name: "postgres", Kind: "postgres", Modules: []*checks.Module{module("pg.ping", "postgres"), module("pg.connections", "postgres"), module("pg.query", "postgres", named("query", "queries"))}},
+		checks.Family{Name: "redis", Kind: "redis", Modules: []*checks.Module{module("redis.ping", "redis"), module("redis.memory", "redis")}},
+		checks.Family{Name: "docker", Kind: "docker", Modules: []*checks.Module{module("compose.services", "docker")}},
+		checks.Family{Name: "prometheus", Kind: "prometheus", Modules: []*checks.Module{module("metric.query", "prometheus", required("query", checks.TextParam))}},
+		checks.Family{Name: "backup", Modules: []*checks.Module{module("backup.fresh", "", named("set", "backups")), module("backup.integrity", "", named("set", "backups"))}},
+		checks.Family{Name: "logs", Modules: []*checks.Module{module("log.count", "", named("source", "logs"))}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg
+}
+
+func environment(name string) string {
+	return map[string]string{"PG_PASS": "planted-pg-secret", "VERIFY_PASS": "planted-verify", "LMS_OWNER_PASSWORD": "planted-owner", "REDIS_PASSWORD": "planted-redis"}[name]
+}
+
+func TestTheExampleSiteLoads(t *testing.T) {
+	src, err := os.ReadFile("testdata/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems := Parse("opsdeck.yaml", src, catalogue(t), environment)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if s.Name != "Advanced-LMS" || s.Zone.String() != "Europe/Paris" {
+		t.Errorf("site %q in %v", s.Name, s.Zone)
+	}
+	main, _ := s.Connection("postgres", "main")
+	if main.Password.Reveal() != "planted-pg-secret" || !main.Production || strings.Contains(main.DSN, "planted") {
+		t.Errorf("connection main: %+v", main)
+	}
+	api, _ := s.Service("api")
+	if api.Args.Text("url") != "https://api.lms.example.com/health" || api.Every != 10*time.Second || !slices.Equal(api.Needs, []string{"db", "cache"}) ||
+		api.Rules.Warn.Text != "total > 500ms" || !strings.HasPrefix(api.Rules.Warn.Source, "opsdeck.yaml:") {
+		t.Errorf("service api: %+v", api)
+	}
+	if rules, params := s.Limits("sys.cpu"); rules.Warn.Text != "busy > 70%" || params["window"] != "15m" {
+		t.Errorf("limits of sys.cpu: %+v, %v", rules, params)
+	}
+	if s.Logs["app"].Paths[0] != "/var/log/advanced-lms/error.log" || s.Queries["enrollments"].Args[0] != "24h" || s.Backups["db"].Glob != "db_backup_2*.sql.gz" {
+		t.Errorf("logs %v, queries %v, backups %v", s.Logs, s.Queries, s.Backups)
+	}
+	if s.Retention.Evidence != 400*24*time.Hour || s.Commands["full-backup"].Danger != 1 || s.Allow.ScanTargets[0] != "staging.lms.example.com" {
+		t.Errorf("retention %v, commands %v, allow %v", s.Retention, s.Commands, s.Allow)
+	}
+	if !slices.Contains(s.Secrets(), "planted-redis") {
+		t.Error("a resolved secret is not known for redaction")
+	}
+}
+
+func TestStandingChecksStandUnderTheSitesLimits(t *testing.T) {
+	src, err := os.ReadFile("testdata/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := catalogue(t)
+	s, _ := Parse("opsdeck.yaml", src, reg, environment)
+	var ids []string
+	for _, c := range s.Checks(reg) {
+		ids = append(ids, c.ID)
+		switch c.ID {
+		case "sys.cpu":
+			if c.Rules.Warn.Text != "busy > 70%" || c.Args.Duration("window") != 15*time.Minute {
+				t.Errorf("sys.cpu: %+v", c.Rules)
+			}
+		case "pg.connections":
+			if !slices.Equal(c.Needs, []string{"db"}) {
+				t.Errorf("pg.connections needs %v", c.Needs)
+			}
+		}
+	}
+	want := "sys.cpu sys.disk pg.connections redis.memory web api db cache stack cert backup.db integrity.db log.app log.postgres"
+	if got := strings.Join(ids, " "); got != want {
+		t.Errorf("checks are %s\nwant       %s", got, want)
+	}
+}
+
+// bad files: each line of want is "line:col CODE part of the message".
+func TestEveryProblemIsReportedAtItsPlace(t *testing.T) {
+	head := "schema: 1\nsite: x\n"
+	tests := []struct{ name, src, want string }{
+		{"empty file", "", "1:1 S103 the file is empty"},
+		{"not a map", "- a\n- b\n", "1:1 S102 the site file is a list, expected a map"},
+		{"broken YAML", "schema: 1\nsite: [x\n", "S100"},
+		{"no name", "schema: 1\n", `S103 the site file needs "site"`},
+		{"another schema", "schema: 2\nsite: x\n", "1:9 S102 schema is \"2\", expected 1"},
+		{"unknown key", head + "srevices: []\n", `3:1 S101 the site file has no key "srevices" (did you mean "services"?)`},
+		{"key twice", head + "site: y\n", `3:1 S105 "site" stands here twice`},
+		{"unknown zone", head + "timezone: Mars/Olympus\n", `3:11 S104 there is no time zone "Mars/Olympus"`},
+		{"anchor", head + "vars: &a {b: c}\n", "3:7 S100 anchors and aliases are not accepted"},
+		{"tag", head + "vars: {b: !!str c}\n", "S100 tags are not accepted"},
+		{"unknown variable", head + "vars: {domain: a, url: \"https://${domian}\"}\n", `3:24 S108 there is no variable "domian" (did you mean "domain"?)`},
+		{"unset environment", head + "vars: {a: \"${env:NOT_THERE}\"}\n", "3:11 S109 the environment variable NOT_THERE is empty or not set"},
+		{"missing secret file", head + "vars: {a: \"${file:/nonexistent/x}\"}\n", "3:11 S109 reading the secret file"},
+		{"placeholder", head + "vars: {domain: www.yourdomain.com}\n", `3:16 S110 "yourdomain.com" is a placeholder of the guide`},
+		{"unknown kind", head + "connections: {postgers: {main: {dsn: x}}}\n", `3:15 S104 there is no kind of connection "postgers" (did you mean "postgres"?)`},
+		{"bad DSN", head + "connections: {postgres: {main: {dsn: \"not a dsn\"}}}\n", "S102 connection postgres.main.dsn is not a PostgreSQL connection string"},
+		{"key of another kind", head + "connections: {redis: {main: {address: a, dsn: b}}}\n", `S101 connection redis.main has no key "dsn"`},
+		{"missing address", head + "connections: {redis: {main: {tls: true}}}\n", `S103 connection redis.main needs "address"`},
+		{"not a flag", head + "connections: {redis: {main: {address: a, tls: maybe}}}\n", `S102 connection redis.main.tls is "maybe", expected true or false`},
+		{"service without a module", head + "services: [{id: a}]\n", `S103 a service needs "use"`},
+		{"unknown module", head + "services: [{id: a, use: http.gett}]\n", `3:25 S104 there is no module "http.gett" (did you mean "http.get"?)`},
+		{"missing parameter", head + "services: [{id: a, use: http.get}]\n", `3:25 S106 http.get needs "url"`},
+		{"unknown parameter", head + "services:\n  - id: a\n    use: http.get\n    with: {url: http://x, methd: GET}\n", `6:27 S106 http.get has no parameter "methd" (did you mean "method"?)`},
+		{"bad rule", head + "services:\n  - {id: a, use: http.get, with: {url: http://x}, warn: totl > 5s}\n", `4:57 S107 there is no fact "totl"`},
+		{"rule in the wrong unit", head + "limits:\n  sys.cpu: {warn: busy > 70}\n", "4:19 S107 busy is a percent, found 70"},
+		{"rule that cannot fail", head + "limits:\n  sys.cpu: {warn: busy > 70% and busy < 10%}\n", "S107 this can never be true"},
+		{"limit of an unknown module", head + "limits: {sys.cpuu: {warn: busy > 70%}}\n", `3:10 S104 there is no module "sys.cpuu" (did you mean "sys.cpu"?)`},
+		{"unknown parameter in a limit", head + "limits: {sys.cpu: {windw: 5m}}\n", `S101 sys.cpu has no parameter "windw" (did you mean "window"?)`},
+		{"bad parameter in a limit", head + "limits: {sys.cpu: {window: 5}}\n", `S106 "5" is not a duration`},
+		{"two services of one id", head + "services:\n  - {id: a, use: sys.cpu}\n  - {id: a, use: sys.disk}\n", `5:10 S105 there are two services "a"`},
+		{"need of nothing", head + "services:\n  - {id: a, use: sys.cpu, needs: [bb]}\n", `S104 service a needs "bb", which is no check of this site`},
+		{"needs in a circle", head + "services:\n  - {id: a, use: sys.cpu, needs: [b]}\n  - {id: b, use: sys.disk, needs: [a]}\n", "S111 services need each other: a -> b -> a"},
+		{"service without its connection", head + "services: [{id: a, use: pg.ping}]\n", "S103 pg.ping needs the connection postgres.main, which is not under connections"},
+		{"unknown backup log", head + "backups: {db: {dir: /b, glob: \"*\", log: jobs}}\n", `S104 backup db names the log "jobs", which is not under logs`},
+		{"log without paths", head + "logs: {app: {format: json}}\n", `S103 log app needs "paths"`},
+		{"relative command", head + "commands: {full: {argv: [backup.sh]}}\n", `S102 command full runs "backup.sh", expected an absolute path`},
+		{"bad duration", head + "retention: {evidence: 400}\n", `S102 retention.evidence: "400" is not a duration`},
+		{"notify nobody", head + "notify: {ops: {from: a@b}}\n", `S103 notify ops needs "smtp" or "webhook"`},
+		{"nested too deep", head + "vars: " + strings.Repeat("[", 60) + "\n", "S100 brackets are nested deeper than 40"},
+		{"two documents", head + "---\nsite: y\n", "S100 a site file is one YAML document"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, problems := Parse("opsdeck.yaml", []byte(tt.src), catalogue(t), environment)
+			var got []string
+			for _, p := range problems {
+				got = append(got, strings.TrimSuffix(fmt.Sprintf("%d:%d %s %s (%s)", p.Line, p.Col, p.Code, p.Msg, p.Hint), " ()"))
+			}
+			if all := strings.Join(got, "\n"); !strings.Contains(all, tt.want) || s != nil {
+				t.Errorf("problems:\n%s\nwant %s", all, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllProblemsComeAtOnce(t *testing.T) {
+	src := "schema: 3\nsite: x\ntimzone: UTC\nvars: {a: \"${b}\"}\nservices:\n  - {id: a, use: nothing}\n  - {id: b, use: http.get, wiht: {}}\n"
+	_, problems := Parse("f", []byte(src), catalogue(t), environment)
+	var lines []int
+	for _, p := range problems {
+		lines = append(lines, p.Line)
+	}
+	if want := []int{1, 3, 4, 6, 7, 7}; !slices.Equal(lines, want) {
+		t.Errorf("problems at lines %v, want %v:\n%s", lines, want, problems.Error())
+	}
+}
+
+func TestSecretsAppearInNoProblem(t *testing.T) {
+	src := "schema: 1\nsite: x\nvars: {a: \"${env:PG_PASS}\"}\nconnections:\n  postgres:\n    main: {dsn: \"postgres://u:hunter2222@h/d\", use: \"${a}\"}\nnotify: {o: {webhook: \"${env:PG_PASS}\"}}\n"
+	_, problems := Parse("f", []byte(src), catalogue(t), environment)
+	if len(problems) < 3 {
+		t.Fatalf("problems: %v", problems)
+	}
+	for _, p := range problems {
+		if text := p.Pointed(); strings.Contains(text, "planted") || strings.Contains(text, "hunter2222") {
+			t.Errorf("a secret is in %s", text)
+		}
+	}
+}
+
+func TestAPasswordInTheDSNIsTakenOut(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"postgres://u:hunter2222@h/d":        "postgres://u@h/d",
+		"host=h user=u password=hunter2222 ": "host=h user=u",
+	} {
+		src := fmt.Sprintf("schema: 1\nsite: x\nconnections: {postgres: {main: {dsn: %q}}}\n", dsn)
+		s, problems := Parse("f", []byte(src), catalogue(t), environment)
+		if s == nil {
+			t.Fatal(problems)
+		}
+		c, _ := s.Connection("postgres", "main")
+		if c.DSN != want || c.Password.Reveal() != "hunter2222" || len(problems) != 1 || problems[0].Severity != Warning {
+			t.Errorf("%s became %q, problems %v", dsn, c.DSN, problems)
+		}
+	}
+}
+
+func TestASecretFileMustBeClosedToOthers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pass")
+	tests := []struct {
+		mode os.FileMode
+		ok   bool
+	}{{0o600, true}, {0o400, true}, {0o640, true}, {0o644, false}, {0o666, false}, {0o620, false}}
+	for _, tt := range tests {
+		if err := os.WriteFile(path, []byte("file-secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		value, err := secretFile(path)
+		if (err == nil) != tt.ok || tt.ok && value != "file-secret" {
+			t.Errorf("mode %04o: %q, %v", tt.mode, value, err)
+		}
+	}
+	if _, err := secretFile(dir); err == nil {
+		t.Error("a directory was read as a secret")
+	}
+}
+
+func TestTheSiteFileIsFoundInOrder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	home := filepath.Join(dir, "home")
+	user := filepath.Join(home, ".config", "opsdeck", "opsdeck.yaml")
+	write := func(path string) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vars := map[string]string{"HOME": home}
+	env := func(name string) string { return vars[name] }
+	expect := func(flag, want string) {
+		t.Helper()
+		if got, err := Find(flag, env); err != nil || got != want {
+			t.Errorf("found %q, %v; want %q", got, err, want)
+		}
+	}
+	expect("", "")
+	write(user)
+	expect("", user)
+	write("opsdeck.yaml")
+	expect("", "opsdeck.yaml")
+	write("named.yaml")
+	vars["OPSDECK_SITE"] = "named.yaml"
+	expect("", "named.yaml")
+	expect("opsdeck.yaml", "opsdeck.yaml")
+	if _, err := Find("gone.yaml", env); err == nil {
+		t.Error("a file that was named and is not there was passed over")
+	}
+}
+
+// fixtureHost has a Postgres socket, nginx logs, certificates and dumps.
+func fixtureHost(t *testing.T) Host {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"etc/letsencrypt/live/lms.example.com", "var/log/nginx", "var/backups/lms", "var/run/postgresql"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, content := range map[string]string{"etc/hostname": "web1\n", "var/log/nginx/access.log": "", "var/backups/lms/db_backup_20261123_030000.sql.gz": ""} {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasSuffix(address, "/var/run/postgresql/.s.PGSQL.5432") || address == "127.0.0.1:6379" {
+			near, far := net.Pipe()
+			far.Close()
+			return near, nil
+		}
+		if network == "unix" {
+			<-ctx.Done() // a socket whose owner hangs
+		}
+		return nil, errors.New("refused")
+	}
+	return Host{Root: root, Env: func(string) string { return "" }, Dial: dial}
+}
+
+func TestAHostIsDetectedReadOnlyAndWrittenDown(t *testing.T) {
+	reg := catalogue(t)
+	h := fixtureHost(t)
+	s := Detect(t.Context(), h, reg)
+	if s.Name != "web1" || !s.Detected {
+		t.Errorf("site %q", s.Name)
+	}
+	if _, ok := s.Connection("postgres", "main"); !ok {
+		t.Error("the Postgres socket was not found")
+	}
+	if _, ok := s.Connection("docker", "main"); ok {
+		t.Error("a Docker socket that hangs was taken for one that answers")
+	}
+	if cert, ok := s.Service("cert"); !ok || cert.Args.Texts("targets")[0] != "lms.example.com:443" {
+		t.Errorf("certificate service: %+v", cert)
+	}
+	if b := s.Backups["lms"]; b.Dir != "/var/backups/lms" || b.Glob != "db_backup*.sql.gz" {
+		t.Errorf("backups: %+v", s.Backups)
+	}
+	written := s.Write()
+	again, problems := Parse("opsdeck.yaml", written, reg, environment)
+	if len(problems) > 0 {
+		t.Fatalf("what init writes has problems:\n%s\n%s", problems.Error(), written)
+	}
+	var before, after []string
+	for _, c := range s.Checks(reg) {
+		before = append(before, c.ID)
+	}
+	for _, c := range again.Checks(reg) {
+		after = append(after, c.ID)
+	}
+	if !slices.Equal(before, after) {
+		t.Errorf("detected %v, read back %v", before, after)
+	}
+}
+
+func TestAnEmptyHostWritesAFileThatLoads(t *testing.T) {
+	reg := catalogue(t)
+	h := Host{Root: t.TempDir(), Env: func(string) string { return "" }, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") }}
+	if _, problems := Parse("opsdeck.yaml", Detect(t.Context(), h, reg).Write(), reg, environment); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
+
+func TestAChangedFileIsReportedWholeOrWithItsProblems(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "opsdeck.yaml")
+	replace := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace("schema: 1\nsite: one\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	updates := Watch(ctx, path, catalogue(t), environment)
+	next := func() Update {
+		t.Helper()
+		select {
+		case u := <-updates:
+			return u
+		case <-time.After(30 * time.Second):
+			t.Fatal("no update")
+			return Update{}
+		}
+	}
+	replace("schema: 1\nsite: two\n")
+	if u := next(); u.Site == nil || u.Site.Name != "two" {
+		t.Errorf("update: %+v", u)
+	}
+	replace("schema: 1\nsite: three\nvras: {}\n")
+	if u := next(); u.Site != nil || !u.Problems.Errors() {
+		t.Errorf("a broken file gave %+v", u)
+	}
+	cancel()
+	for range updates {
+	}
+}
+
+func TestAFileOthersCanChangeIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "opsdeck.yaml")
+	if err := os.WriteFile(path, []byte("schema: 1\nsite: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := WritableByOthers(path); got != "" {
+		t.Errorf("%s is said to be writable", got)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if got := WritableByOthers(path); got != dir {
+		t.Errorf("got %q, want the directory", got)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	src, err := os.ReadFile("testdata/example.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(src)
+	for _, seed := range []string{"", "a: b", "schema: 1\nsite: [", "vars: {a: ${b}}", "services:\n - {id: x, use: http.get, with: {url: y}}", "\x00", "? a", "a: |\n b"} {
+		f.Add([]byte(seed))
+	}
+	reg := catalogue(f)
+	f.Fuzz(func(t *testing.T, src []byte) {
+		s, problems := Parse("f", src, reg, environment)
+		if s == nil && len(problems) == 0 {
+			t.Fatal("neither a site nor a problem")
+		}
+		lines := strings.Split(string(src), "\n")
+		for _, p := range problems {
+			if p.Line < 1 || p.Line > len(lines) || p.Col < 1 || p.Msg == "" || p.Code == "" {
+				t.Fatalf("problem outside the file: %+v", p)
+			}
+		}
+	})
+}

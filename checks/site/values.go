@@ -1,0 +1,217 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// reference is ${name}, ${env:NAME} or ${file:PATH}.
+var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// maxSecretFile bounds what ${file:…} reads.
+const maxSecretFile = 64 << 10
+
+// text is a scalar with its references resolved, once: what a reference gives
+// is not looked at again.
+func (r *reader) text(n ast.Node, what string) string {
+	raw, ok := scalarText(n)
+	if !ok {
+		r.refuse(n, what, "a text")
+		return ""
+	}
+	if placeholder := placeholderIn(raw); placeholder != "" {
+		r.at(n, Error, codePlaceholder, fmt.Sprintf("%q is a placeholder of the guide", placeholder), "write the site's own value")
+	}
+	return reference.ReplaceAllStringFunc(raw, func(ref string) string {
+		return r.resolve(n, ref[2:len(ref)-1])
+	})
+}
+
+// placeholders are what the guide leaves to be filled in.
+var placeholders = []string{"yourdomain.com", "new_strong_password", "package-name", "changeme", "admin@yourdomain", "<TOKEN>"}
+
+func placeholderIn(text string) string {
+	for _, p := range placeholders {
+		if strings.Contains(text, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+func (r *reader) resolve(n ast.Node, name string) string {
+	if key, ok := strings.CutPrefix(name, "env:"); ok {
+		value := r.env(key)
+		if value == "" {
+			r.at(n, Error, codeSecret, fmt.Sprintf("the environment variable %s is empty or not set", key), "")
+		}
+		return r.secret(value)
+	}
+	if path, ok := strings.CutPrefix(name, "file:"); ok {
+		value, err := secretFile(path)
+		if err != nil {
+			r.at(n, Error, codeSecret, err.Error(), "")
+		}
+		return r.secret(value)
+	}
+	value, ok := r.vars[name]
+	if !ok {
+		r.at(n, Error, codeVariable, fmt.Sprintf("there is no variable %q", name), checks.Nearest(name, keys(r.vars)))
+	}
+	return value
+}
+
+func (r *reader) secret(value string) string {
+	if value != "" {
+		r.secrets = append(r.secrets, value)
+	}
+	return value
+}
+
+// secretFile reads a secret's file: a regular one that nobody else may read or
+// change. A link is followed only inside its own directory.
+func secretFile(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the secret file: %w", err)
+	}
+	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fmt.Errorf("reading the secret file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("reading the secret file: %w", err)
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("the secret file %s is not a regular file", path)
+	case info.Mode().Perm()&0o037 != 0:
+		return "", fmt.Errorf("the secret file %s can be read or changed by others (mode %04o): chmod 0600 or 0640", path, info.Mode().Perm())
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the secret file: %w", err)
+	}
+	if len(raw) > maxSecretFile {
+		return "", fmt.Errorf("the secret file %s is larger than %d KiB", path, maxSecretFile>>10)
+	}
+	value := strings.TrimRight(string(raw), "\r\n")
+	if value == "" {
+		return "", fmt.Errorf("the secret file %s is empty", path)
+	}
+	return value, nil
+}
+
+// into returns a function that reads a text into a variable.
+func (r *reader) into(to *string, what string) func(ast.Node) {
+	return func(n ast.Node) { *to = r.text(n, what) }
+}
+
+func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		d, err := checks.ParseDuration(r.text(n, what))
+		if err != nil {
+			r.at(n, Error, codeWrongType, fmt.Sprintf("%s: %v", what, err), "")
+		}
+		*to = d
+	}
+}
+
+func (r *reader) flag(to *bool, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		switch text := r.text(n, what); text {
+		case "true":
+			*to = true
+		case "false":
+			*to = false
+		default:
+			r.at(n, Error, codeWrongType, fmt.Sprintf("%s is %q, expected true or false", what, text), "")
+		}
+	}
+}
+
+func (r *reader) number(to *int, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		if _, err := fmt.Sscanf(r.text(n, what), "%d", to); err != nil {
+			r.at(n, Error, codeWrongType, fmt.Sprintf("%s is %s, expected a whole number", what, kindName(n)), "")
+		}
+	}
+}
+
+func (r *reader) texts(to *[]string, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		if _, scalar := scalarText(n); scalar {
+			*to = []string{r.text(n, what)}
+			return
+		}
+		for _, item := range r.items(n, what) {
+			*to = append(*to, r.text(item, what))
+		}
+	}
+}
+
+func (r *reader) password(to *checks.Secret, what string) func(ast.Node) {
+	return func(n ast.Node) {
+		raw, _ := scalarText(n)
+		value := r.text(n, what)
+		if value != "" && !strings.Contains(raw, "${") {
+			r.secret(value)
+			r.at(n, Warning, codeSecret, what+" stands in the file in clear text", "write ${file:/path} or ${env:NAME}")
+		}
+		*to = checks.NewSecret(value)
+	}
+}
+
+// plain converts a node into what Bind takes: maps, lists, numbers, bools and
+// texts with their references resolved.
+func (r *reader) plain(n ast.Node, what string) any {
+	switch n := n.(type) {
+	case nil, *ast.NullNode:
+		return nil
+	case *ast.MappingNode, *ast.MappingValueNode:
+		m := map[string]any{}
+		for _, f := range r.fields(n, what) {
+			m[f.key] = r.plain(f.value, what)
+		}
+		return m
+	case *ast.SequenceNode:
+		list := []any{}
+		for _, item := range n.Values {
+			list = append(list, r.plain(item, what))
+		}
+		return list
+	case *ast.IntegerNode:
+		if i, err := asInt(n.Value); err == nil {
+			return i
+		}
+		return n.GetToken().Value
+	case *ast.FloatNode:
+		return n.Value
+	case *ast.BoolNode:
+		return n.Value
+	}
+	return r.text(n, what)
+}
+
+func asInt(v any) (int, error) {
+	switch v := v.(type) {
+	case int64:
+		return int(v), nil
+	case uint64:
+		return int(v), nil
+	}
+	return 0, errors.New("not an integer")
+}

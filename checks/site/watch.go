@@ -1,0 +1,99 @@
+package site
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+const (
+	settle = 200 * time.Millisecond // an editor writes more than once
+	poll   = 5 * time.Second        // where nothing is notified
+)
+
+// An Update is what a changed site file came to: a new Site, or nil and the
+// problems that keep the old one in place.
+type Update struct {
+	Site     *Site
+	Problems Problems
+	Err      error // the file could not be read at all
+}
+
+// Watch reports every change of the site file until ctx ends, and closes the
+// channel then. A file is read, validated and built whole before it is
+// reported; the receiver swaps it in or keeps what it has.
+func Watch(ctx context.Context, path string, reg *checks.Registry, env func(string) string) <-chan Update {
+	updates := make(chan Update)
+	last := digest(path)
+	go func() {
+		defer close(updates)
+		for changed(ctx, path) {
+			now := digest(path)
+			if now == last {
+				continue
+			}
+			last = now
+			s, problems, err := Load(path, reg, env)
+			select {
+			case updates <- Update{s, problems, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return updates
+}
+
+// digest identifies the file's content; a file that cannot be read has none.
+func digest(path string) [32]byte {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return [32]byte{}
+	}
+	return sha256.Sum256(raw)
+}
+
+// changed waits until the file may have changed; false when ctx ended. It
+// watches the directory, since editors replace the file.
+func changed(ctx context.Context, path string) bool {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return wait(ctx, poll)
+	}
+	defer watcher.Close()
+	if err := watcher.Add(filepath.Dir(path)); err != nil {
+		return wait(ctx, poll)
+	}
+	timer := time.NewTimer(poll)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case event, open := <-watcher.Events:
+			if !open {
+				return wait(ctx, poll)
+			}
+			if filepath.Base(event.Name) == filepath.Base(path) {
+				return wait(ctx, settle)
+			}
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
