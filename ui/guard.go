@@ -49,3 +49,12 @@ func (m *Model) seeLog() string {
 	}
 	return "see " + m.deps.LogPath
 }
+
+// logPanic keeps the stack of a panic of the deck itself. bubbletea restores
+// the terminal and ends the program after it.
+func (m *Model) logPanic() {
+	if p := recover(); p != nil {
+		m.deps.Log.Error("deck panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		panic(p)
+	}
+}

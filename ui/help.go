@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -19,6 +20,10 @@ func (m *Model) helpLine(f pane.Frame) string {
 	}
 	var line strings.Builder
 	room := f.W
+	if m.layout.single && !m.zoom && room > 40 {
+		line.WriteString(" " + f.Theme.Key.Render("0-"+strconv.Itoa(min(9, len(m.regions)-1))) + "=pane")
+		room -= 9
+	}
 	for _, a := range m.shownActions() {
 		k, text := a.Key.Help().Key, "="+a.Help
 		if n := 1 + pane.Width(k) + pane.Width(text); n <= room {

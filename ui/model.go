@@ -130,6 +130,7 @@ func (m *Model) Init() tea.Cmd {
 
 // Update takes one message. It never blocks and does no I/O.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	defer m.logPanic()
 	m.stale = true
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:

@@ -41,8 +41,12 @@ func runDeck(how string) int {
 		fmt.Println("error:", err)
 		return 73
 	}
+	var monitor Monitor = newFakeMonitor(scene())
+	if how == "broken" {
+		monitor = brokenMonitor{monitor}
+	}
 	err = Run(context.Background(), Deps{
-		Monitor: newFakeMonitor(scene()), Panes: liveDeck(), Host: "web1", Site: "PROD", Env: os.Getenv,
+		Monitor: monitor, Panes: liveDeck(), Host: "web1", Site: "PROD", Env: os.Getenv,
 		Theme: newTheme(theme.Detect(os.Getenv, theme.Flags{})), Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -51,6 +55,11 @@ func runDeck(how string) int {
 	}
 	return 0
 }
+
+// brokenMonitor panics where the deck itself, and no pane, is at fault.
+type brokenMonitor struct{ Monitor }
+
+func (brokenMonitor) Again(...string) { panic("broken monitor") }
 
 // stallTerminal waits for SIGUSR1, fills the terminal's buffer until it takes
 // nothing any more, and then tells the program to stop.
@@ -93,6 +102,20 @@ func TestTheDeckLeavesTheTerminalAsItWas(t *testing.T) {
 		if left := screen.Modes(term.Raw()); len(left) > 0 {
 			t.Errorf("%q leaves on: %v", keys, left)
 		}
+	}
+}
+
+func TestAPanicOfTheDeckRestoresTheTerminalAndIsLogged(t *testing.T) {
+	term, log := startDeck(t, "broken")
+	term.Send("r")
+	if code := term.Wait(); code != 70 {
+		t.Errorf("exit code %d", code)
+	}
+	if left := screen.Modes(term.Raw()); len(left) > 0 {
+		t.Errorf("left on: %v", left)
+	}
+	if said, err := os.ReadFile(log); err != nil || !strings.Contains(string(said), "brokenMonitor") {
+		t.Errorf("the log says %q (%v)", said, err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 // night is the moment of every scene: 03:07:12 UTC, an hour after trouble began.
 var night = time.Date(2026, 11, 23, 3, 7, 12, 0, time.UTC)
 
+var _ Monitor = (*watch.Monitor)(nil)
+
 // fakeMonitor publishes what the test gives it and remembers what was asked.
 type fakeMonitor struct {
 	mu      sync.Mutex

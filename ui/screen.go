@@ -9,6 +9,7 @@ import (
 // View is the screen. bubbletea asks for it after every message; it is
 // composed only when something changed.
 func (m *Model) View() string {
+	defer m.logPanic()
 	if m.stale {
 		m.screen = m.compose()
 		m.stale = false

@@ -11,7 +11,7 @@ import (
 // The kit. Text comes in as plain words and is styled after it was cut to its
 // place, so an escape sequence is never cut in two and never counted as width.
 //
-// Plain, Width, Cut, Pad, Fit: below. Table: table.go. Readings ("cpu 31 %"):
+// Plain, Width, Cut, Pad, Fit: below. Table: table.go, columns.go. Readings ("cpu 31 %"):
 // readings.go. Gauge and Spark: charts.go. Box, Rule and Beside: box.go.
 // Scroll: scroll.go. Field, the line editor: field.go. Ready-made overlays
 // (Form, Prompt, Confirm, Reader): form.go, confirm.go, reader.go.

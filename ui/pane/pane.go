@@ -152,6 +152,11 @@ func Notice(level checks.Level, text string) tea.Cmd {
 // FocusMsg moves the keys to a pane by its id.
 type FocusMsg struct{ Pane string }
 
+// Focus moves the keys to a pane by its id.
+func Focus(id string) tea.Cmd {
+	return func() tea.Msg { return FocusMsg{id} }
+}
+
 // InspectMsg opens the debug view of a check.
 type InspectMsg struct{ Check string }
 
