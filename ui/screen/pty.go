@@ -243,9 +243,9 @@ func Queries(raw []byte) []string {
 	return found
 }
 
-// stall is well below the five seconds that a query without an answer costs,
+// stall is below the five seconds that a query without an answer costs,
 // and well above what a start takes on a loaded machine.
-const stall = 3 * time.Second
+const stall = 4500 * time.Millisecond
 
 // AsksNothing starts a program on a silent terminal, waits until it shows
 // want, and fails if it asked the terminal anything or stalled before. It
