@@ -116,7 +116,7 @@ func (r Run) advance(e Event, p Payload) (Run, error) {
 	if i < 0 {
 		return r, illegal(e, "the runbook has no such item")
 	}
-	item, err := r.Items[i].apply(e, p)
+	item, err := r.Items[i].apply(e, p, r.State.Ended())
 	if err != nil {
 		return r, err
 	}

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// apply is the item after one of its events.
-func (it ItemRun) apply(e Event, p Payload) (ItemRun, error) {
+// apply is the item after one of its events. What comes after the run has
+// ended is late.
+func (it ItemRun) apply(e Event, p Payload, over bool) (ItemRun, error) {
 	if allowed, ok := from[e.Kind]; ok && !slices.Contains(allowed, it.State) {
 		return it, illegal(e, "the item is %s", it.State)
 	}
@@ -14,7 +15,7 @@ func (it ItemRun) apply(e Event, p Payload) (ItemRun, error) {
 	case CheckStarted:
 		return it.started(e, p)
 	case CheckFinished:
-		return it.finished(e, p)
+		return it.finished(e, p, over)
 	case ItemConfirmed:
 		return it.confirmed(e, p)
 	case ItemDecided:
@@ -58,13 +59,13 @@ func (it ItemRun) started(e Event, p CheckStarted) (ItemRun, error) {
 
 // finished takes the result of the attempt that is running. Any other result
 // came too late: it is kept as evidence and changes no state.
-func (it ItemRun) finished(e Event, p CheckFinished) (ItemRun, error) {
+func (it ItemRun) finished(e Event, p CheckFinished, over bool) (ItemRun, error) {
 	if e.Attempt < 1 || e.Attempt > len(it.Attempts) {
 		return it, illegal(e, "attempt %d was never started", e.Attempt)
 	}
 	a := it.Attempts[e.Attempt-1]
 	a.Ended, a.Result, a.State = e.At, &p.Result, StateOf(p.Result.Level)
-	if it.State != Running || e.Attempt != len(it.Attempts) {
+	if over || it.State != Running || e.Attempt != len(it.Attempts) {
 		it.Late = with(it.Late, a)
 		return it, nil
 	}
