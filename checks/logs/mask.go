@@ -9,7 +9,7 @@ var (
 	ipv4  = regexp.MustCompile(`\b(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}\b`)
 	ipv6  = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}\b|\b(?:[0-9a-f]{1,4}:){1,6}:(?:[0-9a-f]{1,4}:?){0,6}`)
 	email = regexp.MustCompile(`([\w+-])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)`)
-	user  = regexp.MustCompile(`(?i)(\b(?:user(?:[ _]?name)?|login|account|email)["']?\s*[:= ]\s*["']?|(?:password for|invalid user|failed for(?: user)?)\s+["']?)([\w.+-]+)`)
+	user  = regexp.MustCompile(`(?i)(\b(?:user(?:[ _]?name)?["']?\s*[:= ]|(?:login|account|email)["']?\s*[:=])\s*["']?|(?:password for|invalid user|failed for(?: user)?)\s+["']?)([\w.+-]+\**)`)
 )
 
 // mask hides what of a line is personal: of an address the last part, of a
@@ -23,8 +23,8 @@ func mask(text string) string {
 	text = email.ReplaceAllString(text, "$1***@$2")
 	return user.ReplaceAllStringFunc(text, func(found string) string {
 		parts := user.FindStringSubmatch(found)
-		if name := strings.ToLower(parts[2]); name == "user" || name == "from" || name == "invalid" {
-			return found // "for user …": the name comes behind it
+		if name := strings.ToLower(parts[2]); name == "user" || name == "from" || name == "invalid" || strings.HasSuffix(name, "*") {
+			return found // "for user …": the name comes behind it; or it is masked already
 		}
 		return parts[1] + maskName(parts[2])
 	})

@@ -13,8 +13,9 @@ type memo struct {
 	n      int // bytes of text in use; 0: the memo is empty
 	zone   [8]byte
 	zoneN  int
-	zoneAt int // behind from
-	end    int // behind from
+	zoneAt int  // behind from
+	point  byte // between seconds and fraction; 0 without a fraction
+	end    int  // behind from
 	place  place
 	low    int64 // the first instant of the minute
 
@@ -38,7 +39,14 @@ func (o *memo) stick(line []byte, m mark, floats bool, w window) {
 	o.n = copy(o.text[:], line[m.from:m.minute])
 	o.zoneN = copy(o.zone[:], line[m.zone:m.end])
 	o.zoneAt, o.end = m.zone-m.from, m.end-m.from
+	o.point = 0
+	if at := m.minute + secondsLen; at < m.zone && (line[at] == '.' || line[at] == ',') {
+		o.point = line[at]
+	}
 }
+
+// secondsLen is the length of ":12"; of a number it is just three more digits.
+const secondsLen = 3
 
 // hit reports whether the line's stamp at from is of the minute stored and
 // ends where that one did.
@@ -46,7 +54,7 @@ func (o *memo) hit(line []byte, from int) bool {
 	end := from + o.end
 	if o.n == 0 || from < 0 || len(line) < end ||
 		string(line[from:from+o.n]) != string(o.text[:o.n]) ||
-		string(line[from+o.zoneAt:end]) != string(o.zone[:o.zoneN]) {
+		string(line[from+o.zoneAt:end]) != string(o.zone[:o.zoneN]) || !o.sameFraction(line, from) {
 		return false
 	}
 	if end == len(line) {
@@ -54,6 +62,16 @@ func (o *memo) hit(line []byte, from int) bool {
 	}
 	b := line[end]
 	return (b < '0' || b > ':') && (o.zoneN > 0 || !zoneLike(line, end)) // no longer fraction, no other zone
+}
+
+// sameFraction reports whether the seconds have a fraction as they had then.
+func (o *memo) sameFraction(line []byte, from int) bool {
+	if o.point == 0 {
+		return o.zoneN > 0 || from+o.end+1 >= len(line) || line[from+o.end] != '.' && line[from+o.end] != ',' ||
+			line[from+o.end+1] < '0' || line[from+o.end+1] > '9'
+	}
+	last := line[from+o.zoneAt-1]
+	return line[from+o.n+secondsLen] == o.point && last >= '0' && last <= '9'
 }
 
 // zoneLike reports whether what follows a stamp without a zone might be one.

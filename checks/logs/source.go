@@ -153,15 +153,13 @@ func onlyRotated(src checks.LogSource, pattern string) ([]string, error) {
 
 func withSiblings(src checks.LogSource, live []string) ([]listing, error) {
 	var all []listing
-	for stream, path := range live {
+	for stream, path := range withoutSiblings(live) {
 		siblings, err := siblingsOf(path)
 		if err != nil {
 			siblings = nil // the directory may be searched and not read; the file itself says more
 		}
 		for _, s := range siblings {
-			if !slices.Contains(live, s) {
-				all = append(all, stated(s, stream, false))
-			}
+			all = append(all, stated(s, stream, false))
 		}
 		entry := stated(path, stream, true)
 		if errors.Is(entry.err, fs.ErrNotExist) && len(siblings) > 0 {
@@ -173,6 +171,22 @@ func withSiblings(src checks.LogSource, live []string) ([]listing, error) {
 		}
 	}
 	return all, nil
+}
+
+// withoutSiblings leaves out the live files that are another's rotated ones: a
+// pattern such as app.log* matches both.
+func withoutSiblings(live []string) []string {
+	rotated := map[string]bool{}
+	for _, path := range live {
+		siblings, err := siblingsOf(path)
+		if err != nil {
+			continue
+		}
+		for _, s := range siblings {
+			rotated[s] = rotated[s] || !rotated[path]
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(live), func(path string) bool { return rotated[path] })
 }
 
 func stated(path string, stream int, live bool) listing {
