@@ -1,0 +1,181 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
+)
+
+// Options say how to start a sandbox. The zero value is fine.
+type Options struct {
+	// Progress is told what is being started, one short line each; it may be
+	// called from several goroutines, one at a time. Nil: nobody listens.
+	Progress func(line string)
+
+	// Janitor is the argv of a command that runs Clean, with the directory
+	// appended. With it the directory is removed even when this process is
+	// killed. Empty: only Close removes it.
+	Janitor []string
+
+	// Fetch allows PostgreSQL to be downloaded when the machine has none.
+	Fetch bool
+
+	Now func() time.Time
+}
+
+// A Sandbox is a running throwaway site. Close it.
+type Sandbox struct {
+	Dir  string
+	Site string // path of its opsdeck.yaml
+
+	// Missing says, one line each, which components this machine could not
+	// give and how to get them; the rest of the sandbox works without.
+	Missing []string
+
+	cancel   context.CancelFunc
+	postgres *pgserver.Server
+	procs    *processes
+	dismiss  func()
+	once     sync.Once
+}
+
+// Start makes a sandbox and returns when its site file is written and all
+// that this machine has is answering. It ends with Close or with ctx.
+func Start(ctx context.Context, opts Options) (*Sandbox, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	dir, err := newDir()
+	if err != nil {
+		return nil, err
+	}
+	dismiss, err := hireJanitor(opts.Janitor, dir)
+	if err != nil {
+		return nil, errors.Join(err, remove(dir))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Sandbox{Dir: dir, cancel: cancel, procs: newProcesses(), dismiss: dismiss}
+	if err := s.start(ctx, opts); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// newDir makes the sandbox's directory. Its path is short: the sockets in it
+// must fit into 107 bytes. The database's server may run as another user, so
+// the directory can be entered, but not read, by others.
+func newDir() (string, error) {
+	dir, err := os.MkdirTemp("", "opsdeck-")
+	if err != nil {
+		return "", fmt.Errorf("making the sandbox's directory: %w", err)
+	}
+	for _, sub := range []string{"log", "backups", "redis", "pg"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return "", fmt.Errorf("making the sandbox's directory: %w", err)
+		}
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", fmt.Errorf("making the sandbox's directory: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, marker), nil, 0o600); err != nil {
+		return "", fmt.Errorf("marking the sandbox's directory: %w", err)
+	}
+	return dir, nil
+}
+
+func (s *Sandbox) start(ctx context.Context, opts Options) error {
+	var mu sync.Mutex
+	say := func(format string, a ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		if opts.Progress != nil {
+			opts.Progress(fmt.Sprintf(format, a...))
+		}
+	}
+	now := opts.Now()
+	addr := addresses{dir: s.Dir}
+	pages := &platform{databaseUp: func() bool { return addr.postgres != "" }, redisUp: func() bool { return addr.redis != "" }}
+
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.startPostgres(ctx, opts, &addr, &mu, say) })
+	group.Go(func() error { return s.startRedis(gctx, &addr, &mu, say) })
+	group.Go(func() (err error) {
+		say("writing a day of logs and five nights of backups")
+		if err := writeLogs(filepath.Join(s.Dir, "log"), now); err != nil {
+			return err
+		}
+		return writeBackups(filepath.Join(s.Dir, "backups"), now)
+	})
+	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	go visitors(ctx, addr.web)
+	go keepLogging(ctx, filepath.Join(s.Dir, "log"))
+	var err error
+	s.Site, err = writeSite(addr)
+	say("ready")
+	return err
+}
+
+func (s *Sandbox) startWeb(ctx context.Context, pages *platform, now time.Time, addr *addresses) error {
+	ca, err := newAuthority(now)
+	if err != nil {
+		return err
+	}
+	cert, err := ca.issue(now, dueIn)
+	if err != nil {
+		return err
+	}
+	if addr.ca, err = ca.save(s.Dir); err != nil {
+		return err
+	}
+	if addr.tls, err = serveTLS(ctx, cert); err != nil {
+		return err
+	}
+	addr.web, err = pages.serve(ctx)
+	return err
+}
+
+func (s *Sandbox) startRedis(ctx context.Context, addr *addresses, mu *sync.Mutex, say func(string, ...any)) error {
+	say("starting Redis")
+	socket, err := startRedis(ctx, s.procs, filepath.Join(s.Dir, "redis"))
+	if errors.Is(err, errNoRedis) {
+		s.miss(mu, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	addr.redis = socket
+	return nil
+}
+
+func (s *Sandbox) miss(mu *sync.Mutex, err error) {
+	mu.Lock()
+	defer mu.Unlock()
+	s.Missing = append(s.Missing, err.Error())
+}
+
+// Close ends everything the sandbox started and removes its directory.
+func (s *Sandbox) Close() error {
+	var err error
+	s.once.Do(func() {
+		s.cancel()
+		if s.postgres != nil {
+			err = s.postgres.Stop()
+		}
+		s.procs.stop()
+		err = errors.Join(err, remove(s.Dir))
+		s.dismiss()
+	})
+	return err
+}
