@@ -84,14 +84,28 @@ func bind(it Item, m *checks.Module, service checks.Check, raw map[string]any, r
 	return c, nil
 }
 
-// checkID is the id under which history knows the check: the service's, the
-// module's where the item changes nothing about it, else the item's.
+// standing are the ids under which a site watches its named entries: an item
+// about the same thing shares their history, so that "usual" and "growth" are
+// known to a runbook that is walked once a day. It is never written to.
+var standing = map[string]struct{ param, prefix string }{
+	"backup.fresh":     {"set", "backup."},
+	"backup.integrity": {"set", "integrity."},
+	"log.count":        {"source", "log."},
+}
+
+// checkID is the id under which history knows the check: the service's, that
+// of the site's own standing check where the item asks for the same, else the
+// item's.
 func checkID(it Item, m *checks.Module, service checks.Check) string {
 	switch {
 	case service.Module == m:
 		return service.ID
 	case service.Module == nil && len(it.With) == 0 && it.Connection == "":
 		return m.Name
+	}
+	entry, ok := standing[m.Name]
+	if name, given := it.With[entry.param].(string); ok && given && len(it.With) == 1 {
+		return entry.prefix + name
 	}
 	return it.ID
 }

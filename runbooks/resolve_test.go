@@ -58,6 +58,18 @@ func TestTheMostSpecificWins(t *testing.T) {
 	}
 }
 
+func TestAnItemSharesTheHistoryOfTheSitesOwnCheck(t *testing.T) {
+	count := &checks.Module{Name: "log.count", Doc: "c", Params: []checks.Param{{Name: "source"}, {Name: "window", Type: checks.DurationParam}}}
+	for want, with := range map[string]map[string]any{
+		"log.app": {"source": "app"}, "errors": {"source": "app", "window": "24h"},
+	} {
+		c, err := runbooks.Resolve(runbooks.Item{ID: "errors", Module: count, With: with}, nil, nil)
+		if err != nil || c.ID != want {
+			t.Errorf("%v gives %q, want %q (%v)", with, c.ID, want, err)
+		}
+	}
+}
+
 func TestAServiceGivesItsModuleOrItsParameters(t *testing.T) {
 	s := lms(t)
 	c, err := runbooks.Resolve(runbooks.Item{ID: "api-health", Service: "api"}, s, nil)
