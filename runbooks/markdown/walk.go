@@ -250,10 +250,10 @@ func (w *walker) addNote(from, until int) {
 
 // leave makes ids that were derived from headings unique.
 func (w *walker) leave() {
-	taken := map[string]bool{}
+	used := map[string]int{}
 	for _, e := range w.entries {
 		if e.fields != nil {
-			taken[e.ID] = true
+			used[e.ID] = 1
 		}
 	}
 	for _, e := range w.entries {
@@ -261,9 +261,10 @@ func (w *walker) leave() {
 			continue
 		}
 		base := e.ID
-		for n := 2; taken[e.ID]; n++ {
-			e.ID = fmt.Sprintf("%s-%d", base, n)
+		for used[e.ID] > 0 {
+			used[base]++
+			e.ID = fmt.Sprintf("%s-%d", base, used[base])
 		}
-		taken[e.ID] = true
+		used[e.ID]++
 	}
 }
