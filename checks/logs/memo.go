@@ -51,10 +51,15 @@ const secondsLen = 3
 // hit reports whether the line's stamp at from is of the minute stored and
 // ends where that one did.
 func (o *memo) hit(line []byte, from int) bool {
+	return o.n > 0 && from >= 0 && len(line) >= from+o.end &&
+		string(line[from:from+o.n]) == string(o.text[:o.n]) && o.sameEnd(line, from)
+}
+
+// sameEnd compares what follows the minute: fraction, zone, and that nothing
+// makes them longer.
+func (o *memo) sameEnd(line []byte, from int) bool {
 	end := from + o.end
-	if o.n == 0 || from < 0 || len(line) < end ||
-		string(line[from:from+o.n]) != string(o.text[:o.n]) ||
-		string(line[from+o.zoneAt:end]) != string(o.zone[:o.zoneN]) || !o.sameFraction(line, from) {
+	if string(line[from+o.zoneAt:end]) != string(o.zone[:o.zoneN]) || !o.sameFraction(line, from) {
 		return false
 	}
 	if end == len(line) {
@@ -107,10 +112,10 @@ func (s *stamper) isQuiet(line []byte) bool {
 		o = &s.memo[1]
 	}
 	end := o.quietAt + o.quietN
-	return o.quietN > 0 && o.place == inside && len(line) > max(end, o.from+o.n) &&
+	return o.quietN > 0 && o.place == inside && len(line) > max(end, o.from+o.end) &&
 		string(line[o.quietAt:end]) == string(o.quiet[:o.quietN]) &&
 		string(line[o.from:o.from+o.n]) == string(o.text[:o.n]) && o.n > 0 &&
-		(o.quietAt == o.from+o.end && o.zoneN == 0 || o.hit(line, o.from))
+		(o.quietAt == o.from+o.end && o.zoneN == 0 || o.sameEnd(line, o.from))
 }
 
 // hush remembers a harmless line's level, which for a plain line is what

@@ -101,7 +101,8 @@ type scan struct {
 const futureMargin = 2 * time.Minute
 
 // newScan prepares to read every line of a source that was written in
-// [from, to) and to hand it to visit, oldest first within each file.
+// [from, to) and to hand it to visit, one at a time; oldest first within each
+// file as long as no floor is set.
 func newScan(src checks.LogSource, from, to, now time.Time, visit func(*line)) *scan {
 	return &scan{source: src, visit: visit, zones: zones{src.Zone, now}, win: window{from.UnixNano(), to.UnixNano()}}
 }
@@ -135,9 +136,7 @@ func (s *scan) file(f *logFile) error {
 	s.stamps = newStamper(s.source.Format, s.zones, s.win)
 	src, err := s.begin(f)
 	if err == nil {
-		s.reader.reset(src)
-		s.lines(f.stream)
-		err = s.reader.err
+		err = s.read(src, f.stream)
 	}
 	if ctxErr := s.ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("reading log %s: %w", f.path, ctxErr)

@@ -344,3 +344,28 @@ func FuzzStamp(f *testing.F) {
 		csvField([]byte(text), csvMessage)
 	})
 }
+
+// Parts read at the same time must count what one reading counts.
+func TestPartsOfALongFileCountAsOne(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app.log")
+	writeDay(t, path, 3*partSize, benchNow)
+	counted := func(floor severity) (n int64, lines int64) {
+		s := newScan(sourceAt(path), benchNow.Add(-23*time.Hour), benchNow, benchNow, func(l *line) {
+			if l.level() >= errorLevel {
+				n++
+			}
+		})
+		s.floor = floor
+		got, err := s.run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n, got.parsed
+	}
+	errors, lines := counted(noLevel)
+	inParts, linesInParts := counted(errorLevel)
+	if errors == 0 || errors != inParts || lines != linesInParts {
+		t.Errorf("%d errors in %d lines; in parts %d in %d", errors, lines, inParts, linesInParts)
+	}
+}
