@@ -51,12 +51,6 @@ func (b *bench) Run(ctx context.Context, c checks.Check) checks.Result {
 	return checks.Result{ID: c.ID, Module: c.Module.Name, Level: level, At: time.Now()}
 }
 
-func (b *bench) set(id string, l checks.Level) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.levels[id] = l
-}
-
 func nothing(context.Context, checks.Env, checks.Args) (checks.Findings, error) {
 	return checks.Findings{}, nil
 }
