@@ -134,6 +134,7 @@ func (z zones) shifts(at time.Time) bool {
 	return before != after
 }
 
-func isWord(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '_'
-}
+// wordBytes has a bit for each byte of a word: letters, digits, underscore.
+var wordBytes = [4]uint64{0x03ff000000000000, 0x07fffffe87fffffe}
+
+func isWord(b byte) bool { return wordBytes[b>>6]&(1<<(b&63)) != 0 }
