@@ -21,7 +21,7 @@ var Locks = module(checks.Module{
 	Facts: []fact.Spec{
 		{Name: "blocked", Type: fact.Count, Unit: "sessions", Doc: "sessions that wait for a lock", Worse: fact.Higher},
 		{Name: "longest_wait", Type: fact.Duration, Doc: "longest wait: since the wait began (14+), else since the statement did; 0 if nobody waits", Worse: fact.Higher},
-		{Name: "depth", Type: fact.Count, Doc: "sessions in the longest chain of waits, the root not counted", Worse: fact.Higher},
+		{Name: "depth", Type: fact.Count, Doc: "waits between a root and the session farthest from it; a queue for one lock is 1 deep", Worse: fact.Higher},
 		{Name: "roots", Type: fact.Count, Doc: "sessions and prepared transactions that block others and wait for nobody", Worse: fact.Higher},
 		{Name: "frees", Type: fact.Count, Unit: "sessions", Doc: "sessions that the worst root holds up, directly or not", Worse: fact.Higher},
 		{Name: "root", Type: fact.Text, Doc: "the worst root: pid, state, age and program", Optional: true},
@@ -54,7 +54,7 @@ var waitStart = byVersion{
 // another one its number is all that can be known from here.
 const waitersSQL = `
 SELECT a.pid, pg_blocking_pids(a.pid), greatest(0, extract(epoch FROM clock_timestamp() - %s))::float8,
-       coalesce(l.mode, ''), coalesce(format('%%I.%%I', n.nspname, c.relname), l.locktype || coalesce(' ' || l.relation::text, ''), ''),
+       coalesce(l.mode, ''), CASE WHEN c.oid IS NOT NULL THEN format('%%I.%%I', n.nspname, c.relname) ELSE coalesce(l.locktype || coalesce(' ' || l.relation::text, ''), '') END,
        coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.state, a.backend_type, ''), coalesce(host(a.client_addr), 'local'),
        coalesce(substr(textsend(a.query), 1, 1000), '')
 FROM pg_stat_activity a

@@ -86,32 +86,34 @@ func (t lockTree) behind(pid int) map[int]bool {
 // frees is how many sessions go on, sooner or later, once pid is gone.
 func (t lockTree) frees(pid int) int { return len(t.behind(pid)) }
 
-// depth is the number of waits in the longest chain: 1 when everybody waits
-// for a root directly. A circle counts each of its members once.
+// depth is the number of waits between a root and the session farthest from
+// it: 1 when everybody waits for a root directly. Sessions that queue for one
+// lock wait for the root and for those before them in the queue; each counts
+// by its nearest way to a root, or a queue would look like a chain.
 func (t lockTree) depth() int {
-	known := map[int]int{}
-	deepest := 0
-	for pid := range t.blockers {
-		deepest = max(deepest, t.height(pid, known, map[int]bool{}))
+	level := t.rootPIDs()
+	if t.preparedRoot() {
+		level = append(level, 0)
 	}
-	return deepest
-}
-
-func (t lockTree) height(pid int, known map[int]int, above map[int]bool) int {
-	if h, ok := known[pid]; ok {
-		return h
+	seen := map[int]bool{}
+	for _, root := range level {
+		seen[root] = true
 	}
-	if len(t.blockers[pid]) == 0 || above[pid] {
-		return 0
+	for depth := 0; ; depth++ {
+		var next []int
+		for _, pid := range level {
+			for _, w := range t.waiters[pid] {
+				if !seen[w] {
+					seen[w] = true
+					next = append(next, w)
+				}
+			}
+		}
+		if len(next) == 0 {
+			return depth
+		}
+		level = next
 	}
-	above[pid] = true
-	h := 0
-	for _, by := range t.blockers[pid] {
-		h = max(h, t.height(by, known, above))
-	}
-	delete(above, pid)
-	known[pid] = h + 1
-	return h + 1
 }
 
 // byFrees orders roots: those that hold up most first, then the oldest.

@@ -192,17 +192,34 @@ func sessionWith(t testing.TB, dsn string, statements ...string) *pgx.Conn {
 func inBackground(t testing.TB, watch *pgx.Conn, dsn string, before []string, sql string) *pgx.Conn {
 	t.Helper()
 	conn := sessionWith(t, dsn, before...)
-	done := make(chan struct{})
+	pid := int32(conn.PgConn().PID())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	var err error
 	go func() {
-		defer close(done)
-		conn.PgConn().Exec(context.Background(), sql).ReadAll() //nolint:errcheck // it is cut off at the end of the test
+		defer close(ended)
+		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
 	}()
 	t.Cleanup(func() {
-		watch.Exec(context.Background(), "SELECT pg_terminate_backend($1)", conn.PgConn().PID()) //nolint:errcheck // may be gone
-		<-done
+		cancel()
+		<-ended
+		conn.Close(context.Background()) //nolint:errcheck // cut off already, or done
+		<-conn.PgConn().CleanupDone()
 	})
-	eventually(t, watch, "the statement waits", "EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock')", int32(conn.PgConn().PID()))
-	return conn
+	for {
+		var waiting bool
+		if err := watch.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock')", pid).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if waiting {
+			return conn
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s ended: %v", sql, err)
+		case <-time.After(5 * time.Millisecond): // between looks at another process
+		}
+	}
 }
 
 func dataDir(s *pgserver.Server) string { return filepath.Join(filepath.Dir(s.LogFile()), "data") }
