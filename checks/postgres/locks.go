@@ -79,19 +79,23 @@ SELECT pid, coalesce(state, backend_type, ''), greatest(0, extract(epoch FROM cl
        coalesce(to_char(xact_start, 'YYYY-MM-DD"T"HH24:MI:SSOF'), ''), coalesce(substr(textsend(query), 1, 1000), '')
 FROM pg_stat_activity WHERE pid = ANY($1::int[])`
 
-// preparedSQL finds the prepared transactions that hold what somebody waits for.
+// preparedSQL finds the prepared transactions that hold what somebody waits
+// for. A prepared transaction's locks have no pid; that on its own number says
+// under which virtual transaction the others are kept, which has changed
+// between versions.
 const preparedSQL = `
 SELECT 0, 'prepared', greatest(0, extract(epoch FROM clock_timestamp() - p.prepared))::float8,
        coalesce(p.owner::text, ''), '', '', to_char(p.prepared, 'YYYY-MM-DD"T"HH24:MI:SSOF'),
        textsend('PREPARE TRANSACTION ' || quote_literal(p.gid) || ' in ' || quote_ident(p.database::text))
 FROM pg_prepared_xacts p
+JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.transactionid = p.transaction
 WHERE EXISTS (
   SELECT FROM pg_locks h JOIN pg_locks w ON NOT w.granted AND h.locktype = w.locktype
     AND h.database IS NOT DISTINCT FROM w.database AND h.relation IS NOT DISTINCT FROM w.relation
     AND h.transactionid IS NOT DISTINCT FROM w.transactionid AND h.page IS NOT DISTINCT FROM w.page
     AND h.tuple IS NOT DISTINCT FROM w.tuple AND h.classid IS NOT DISTINCT FROM w.classid
     AND h.objid IS NOT DISTINCT FROM w.objid AND h.objsubid IS NOT DISTINCT FROM w.objsubid
-  WHERE h.granted AND h.pid IS NULL AND h.virtualtransaction = '-1/' || p.transaction::text)
+  WHERE h.granted AND h.pid IS NULL AND h.virtualtransaction = own.virtualtransaction)
 ORDER BY p.prepared`
 
 type lockView struct {
