@@ -37,7 +37,7 @@ func (r *Runner) finish(c Check, got outcome, at time.Time, took, waited time.Du
 		r.fail(&res, got.err)
 		return res
 	}
-	res.Facts = derive(c.Module, r.env.History, c.ID, res.Facts, at)
+	res.Facts = derive(c.Module, r.Env().History, c.ID, res.Facts, at)
 	r.record(c, res.Facts, at)
 	verdict := Judge(c.Module, c.Rules, res.Facts)
 	res.Level, res.Why, res.Undecided = verdict.Level, verdict.Why, verdict.Undecided
@@ -142,7 +142,7 @@ func (r *Runner) detail(lines []string) []string {
 }
 
 func (r *Runner) record(c Check, facts []fact.Fact, at time.Time) {
-	recorder, ok := r.env.History.(Recorder)
+	recorder, ok := r.Env().History.(Recorder)
 	if !ok {
 		return
 	}

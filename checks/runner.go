@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/fact"
@@ -42,7 +43,7 @@ type Recorder interface {
 // concurrency, scrubs text and turns findings into a verdict. It is safe for
 // concurrent use.
 type Runner struct {
-	env    Env
+	env    atomic.Pointer[Env]
 	redact func(string) string
 	local  chan struct{}
 	remote chan struct{}
@@ -56,25 +57,33 @@ type Runner struct {
 // NewRunner makes a Runner over env. secrets may be nil: then nothing is
 // redacted by value.
 func NewRunner(env Env, secrets Scrubber) *Runner {
+	redact := func(text string) string { return text }
+	if secrets != nil {
+		redact = secrets.Redact
+	}
+	r := &Runner{
+		redact: redact,
+		local:  make(chan struct{}, localSlots), remote: make(chan struct{}, networkSlots),
+		targets: map[string]chan struct{}{}, memories: map[string]*Memory{}, hanging: map[string]time.Time{},
+	}
+	r.Use(env)
+	return r
+}
+
+// Env is what the Runner hands to modules, without a check's own parts.
+func (r *Runner) Env() Env { return *r.env.Load() }
+
+// Use puts another Env in place, as after a change of the site file. Runs in
+// flight end with the one they began with.
+func (r *Runner) Use(env Env) {
 	if env.Now == nil {
 		env.Now = time.Now
 	}
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
 	}
-	redact := func(text string) string { return text }
-	if secrets != nil {
-		redact = secrets.Redact
-	}
-	return &Runner{
-		env: env, redact: redact,
-		local: make(chan struct{}, localSlots), remote: make(chan struct{}, networkSlots),
-		targets: map[string]chan struct{}{}, memories: map[string]*Memory{}, hanging: map[string]time.Time{},
-	}
+	r.env.Store(&env)
 }
-
-// Env is what the Runner hands to modules, without a check's own parts.
-func (r *Runner) Env() Env { return r.env }
 
 // Abandoned is how many calls are out beyond their deadline and their grace:
 // they ignore their context and may never return.
@@ -90,21 +99,21 @@ func (r *Runner) Abandoned() int {
 // module does.
 func (r *Runner) Run(ctx context.Context, c Check) Result {
 	if c.Module == nil {
-		return r.finish(c, outcome{err: Failed(Internal, "check %q has no module", c.ID)}, r.env.Now(), 0, 0)
+		return r.finish(c, outcome{err: Failed(Internal, "check %q has no module", c.ID)}, r.Env().Now(), 0, 0)
 	}
 	queued := time.Now()
 	release, err := r.admit(ctx, c)
 	if err != nil {
-		return r.finish(c, outcome{err: fmt.Errorf("waiting for a free slot: %w", err)}, r.env.Now(), 0, time.Since(queued))
+		return r.finish(c, outcome{err: fmt.Errorf("waiting for a free slot: %w", err)}, r.Env().Now(), 0, time.Since(queued))
 	}
 	defer release()
 	if since, out := r.isHanging(c.ID); out {
-		return r.finish(c, outcome{err: Failed(Timeout, "the run of %s is still hanging", since.Format(time.TimeOnly))}, r.env.Now(), 0, 0)
+		return r.finish(c, outcome{err: Failed(Timeout, "the run of %s is still hanging", since.Format(time.TimeOnly))}, r.Env().Now(), 0, 0)
 	}
 	waited := time.Since(queued)
 	began := time.Now()
 	got := r.call(ctx, c)
-	return r.finish(c, got, r.env.Now(), time.Since(began), waited)
+	return r.finish(c, got, r.Env().Now(), time.Since(began), waited)
 }
 
 // outcome is what a module's Run returned.
@@ -120,12 +129,12 @@ func (r *Runner) call(ctx context.Context, c Check) outcome {
 	deadline := c.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	env := r.env
+	env := r.Env()
 	env.Memory = r.memory(c.ID)
 	env.Connection = c.Connection
 	env.Check = c.ID
 	done := make(chan outcome, 1)
-	began := r.env.Now()
+	began := r.Env().Now()
 	go func() {
 		defer r.returned(c.ID)
 		done <- r.guarded(ctx, c, env)
@@ -147,7 +156,7 @@ func (r *Runner) call(ctx context.Context, c Check) outcome {
 func (r *Runner) guarded(ctx context.Context, c Check, env Env) (got outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.env.Log.Error("a module panicked", "check", c.ID, "module", c.Module.Name, "panic", p, "stack", string(debug.Stack()))
+			r.Env().Log.Error("a module panicked", "check", c.ID, "module", c.Module.Name, "panic", p, "stack", string(debug.Stack()))
 			got = outcome{err: Failed(Internal, "module %s panicked: %v (the stack is in the log)", c.Module.Name, p)}
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/watch"
+	"github.com/advanced-lms/opsdeck/ui/pane"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -11,6 +12,7 @@ type (
 	snapshotMsg watch.Snapshot
 	tickMsg     time.Time
 	costMsg     Cost
+	heardMsg    pane.NoticeMsg
 )
 
 // The pace of snapshots. Four a second is as fast as anyone reads; when the
@@ -40,6 +42,16 @@ func (m *Model) after(d time.Duration, then func() tea.Msg) tea.Msg {
 		return nil
 	case <-timer.C:
 		return then()
+	}
+}
+
+// hear waits for a notice from outside the deck.
+func (m *Model) hear() tea.Msg {
+	select {
+	case <-m.ctx.Done():
+		return nil
+	case notice := <-m.deps.Notices:
+		return heardMsg(notice)
 	}
 }
 

@@ -49,8 +49,11 @@ type Deps struct {
 	Log              *slog.Logger     // never the terminal; nil discards
 	LogPath          string           // where Log goes, for the operator
 	SelfCost         func() Cost      // nil reads /proc/self
-	Env              func(string) string
-	Terminal         Terminal // nil means standard input and output
+
+	// Notices come from outside the deck: a site file that was read again.
+	Notices  <-chan pane.NoticeMsg
+	Env      func(string) string
+	Terminal Terminal // nil means standard input and output
 }
 
 // A Model is the deck. Make it with newModel.
@@ -125,7 +128,7 @@ func (d Deps) complete() Deps {
 
 // Init starts the two things that go on for ever: listening and the clock.
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(m.guard(m.listen), m.guard(m.tick), m.guard(m.measure))
+	return tea.Batch(m.guard(m.listen), m.guard(m.tick), m.guard(m.measure), m.guard(m.hear))
 }
 
 // Update takes one message. It never blocks and does no I/O.
@@ -150,6 +153,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.guard(m.deliver(msg))
 	case pane.NoticeMsg:
 		m.notify(msg)
+	case heardMsg:
+		m.notify(pane.NoticeMsg(msg))
+		return m, m.guard(m.hear)
 	case lostMsg:
 		m.lost(msg)
 	default:
