@@ -86,7 +86,7 @@ FROM pg_stat_activity WHERE pid = ANY($1::int[])`
 const preparedSQL = `
 SELECT 0, 'prepared', greatest(0, extract(epoch FROM clock_timestamp() - p.prepared))::float8,
        coalesce(p.owner::text, ''), '', '', to_char(p.prepared, 'YYYY-MM-DD"T"HH24:MI:SSOF'),
-       textsend('PREPARE TRANSACTION ' || quote_literal(p.gid) || ' in ' || quote_ident(p.database::text))
+       textsend('PREPARE TRANSACTION ' || quote_ident(p.gid) || ' in ' || quote_ident(p.database::text))
 FROM pg_prepared_xacts p
 JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.transactionid = p.transaction
 WHERE EXISTS (

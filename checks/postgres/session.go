@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/advanced-lms/opsdeck/checks"
 )
@@ -167,9 +168,17 @@ func (s *Server) exec(ctx context.Context, sql string) error {
 func (s *Server) failed(ctx context.Context, err error) error {
 	if s.conn != nil && s.conn.IsClosed() {
 		s.drop()
-		s.wait.failed(s.now(), err)
+		if !ourDoing(ctx, err) {
+			s.wait.failed(s.now(), err)
+		}
 	}
 	return s.explain(ctx, err)
+}
+
+// ourDoing: nobody has to wait because we cut an answer off, or were told to stop.
+func ourDoing(ctx context.Context, err error) bool {
+	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	return errors.As(err, &tooLong) || errors.Is(ctx.Err(), context.Canceled)
 }
 
 // cancelAndDrop ends a query that still sends, and the session with it.
