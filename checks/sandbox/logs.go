@@ -15,11 +15,11 @@ import (
 // Planted counts of the last hour and the last day, with the verdict each must give
 // by the guide's and the proposed limits.
 const (
-	errorsLastHour  = 18 // over 10, under 50: warn
-	dbErrorsToday   = 3  // over 0, under 10: warn
-	redisTimeouts   = 12 // 10 and more: crit
-	authBurst       = 30 // one address in one hour
-	frontendFailing = 2  // over 0, under 10: warn
+	errorsLastHour  = 18  // over 10, under 50: warn
+	dbErrorsToday   = 3   // over 0, under 10: warn
+	redisTimeouts   = 12  // 10 and more: crit
+	authBurst       = 130 // from one address within the hour: over 100 of one source is crit
+	frontendFailing = 2   // over 0, under 10: warn
 )
 
 // entry is one line of the platform's logs: JSON in combined.log, plain in error.log.
