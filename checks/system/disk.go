@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,31 +80,31 @@ func (d *disks) run(ctx context.Context, env checks.Env, args checks.Args) (chec
 		return checks.Findings{}, checks.NotHere{What: "no real file system is mounted"}
 	}
 	d.askAll(ctx, h, args.Duration("each"), targets)
-	var f checks.Findings
-	rows := checks.Table{Name: "mounts", Columns: mountColumns}
-	for _, a := range targets {
-		describeMount(&f, &rows, env, fstab, a)
-	}
+	f := describeMounts(env, fstab, targets, missing)
 	if out := d.calls.hanging(); out > 0 {
 		f.Detail = append(f.Detail, fmt.Sprintf("%d calls for the size of a file system have not returned", out))
 	}
-	f.Tables = []checks.Table{rows}
-	f.Note = diskNote(targets)
-	return f, unanswered(targets, missing)
+	return f, nothingKnown(targets, missing)
 }
 
-// unanswered is the error of mounts about which nothing can be said. One that
-// hangs is no error: that is a fact about it.
-func unanswered(targets []asked, missing []string) error {
-	if len(missing) > 0 {
-		return checks.Failed(checks.Missing, "no such directory: %s", strings.Join(missing, ", "))
-	}
+// nothingKnown is the error of a run in which no mount answered and none
+// hangs. Next to one that did, a mount that may not be asked has a "used"
+// without a value: the rule cannot be decided for it, and a full disk beside
+// it still fails.
+func nothingKnown(targets []asked, missing []string) error {
+	var first error
 	for _, a := range targets {
-		if a.err != nil && !errors.Is(a.err, errHangs) {
-			return fmt.Errorf("asking for the size of %s: %w", a.label, a.err)
+		if a.err == nil || errors.Is(a.err, errHangs) {
+			return nil
+		}
+		if first == nil {
+			first = fmt.Errorf("asking for the size of %s: %w", a.label, a.err)
 		}
 	}
-	return nil
+	if first == nil && len(missing) > 0 {
+		first = checks.Failed(checks.Missing, "there is no %s", strings.Join(missing, ", "))
+	}
+	return first
 }
 
 // askAll asks every target at once: the slowest decides how long it takes, and
@@ -128,34 +129,56 @@ var mountColumns = []checks.Column{
 	{Name: "used", Type: fact.Percent}, {Name: "free", Type: fact.Bytes}, {Name: "total", Type: fact.Bytes}, {Name: "inodes", Type: fact.Percent},
 }
 
-func describeMount(f *checks.Findings, rows *checks.Table, env checks.Env, fstab map[string][]string, a asked) {
-	answered := fact.Flag("answered", a.err == nil).On(a.label)
-	if a.err != nil {
-		if errors.Is(a.err, errHangs) {
-			f.Facts = append(f.Facts, answered)
+func describeMounts(env checks.Env, fstab map[string][]string, targets []asked, missing []string) checks.Findings {
+	var f checks.Findings
+	rows := checks.Table{Name: "mounts", Columns: mountColumns}
+	for _, a := range targets {
+		if a.err != nil {
+			f.Facts = append(f.Facts, unansweredFact(a))
+			f.Detail = append(f.Detail, fmt.Sprintf("%s (%s from %s): %v", a.label, a.fstype, a.source, a.err))
+			continue
 		}
-		f.Detail = append(f.Detail, fmt.Sprintf("%s (%s from %s): %v", a.label, a.fstype, a.source, a.err))
-		return
+		f.Facts = append(f.Facts, sizeFacts(env, fstab, a)...)
+		if a.point != a.label {
+			f.Detail = append(f.Detail, fmt.Sprintf("%s is on the file system mounted at %s", a.label, a.point))
+		}
+		rows.Rows = append(rows.Rows, []fact.Value{
+			fact.WordValue(a.label), fact.WordValue(a.source), fact.WordValue(a.fstype), fact.PctValue(tidy(a.size.used())),
+			fact.SizeValue(a.size.available), fact.SizeValue(a.size.total), fact.PctValue(tidy(a.size.inodesUsed())),
+		})
 	}
+	for _, name := range missing {
+		f.Facts = append(f.Facts, fact.Pct("used", math.NaN()).On(name))
+		f.Detail = append(f.Detail, name+": there is no such path")
+	}
+	f.Tables = []checks.Table{rows}
+	f.Note = diskNote(targets)
+	return f
+}
+
+func unansweredFact(a asked) fact.Fact {
+	if errors.Is(a.err, errHangs) {
+		return fact.Flag("answered", false).On(a.label)
+	}
+	return fact.Pct("used", math.NaN()).On(a.label)
+}
+
+func sizeFacts(env checks.Env, fstab map[string][]string, a asked) []fact.Fact {
 	s := a.size
-	f.Facts = append(f.Facts, answered,
-		fact.Pct("used", tidy(s.used())).On(a.label), fact.Size("free", s.available).On(a.label), fact.Size("total", s.total).On(a.label),
-		fact.Flag("read_only", turnedReadOnly(a.mount, fstab)).On(a.label),
-	)
-	inodes := fact.PctValue(tidy(s.inodesUsed()))
+	facts := []fact.Fact{
+		fact.Flag("answered", true), fact.Pct("used", tidy(s.used())), fact.Size("free", s.available), fact.Size("total", s.total),
+		fact.Flag("read_only", turnedReadOnly(a.mount, fstab)),
+	}
 	if s.inodes > 0 {
-		f.Facts = append(f.Facts, fact.Of("inodes", inodes).On(a.label))
+		facts = append(facts, fact.Pct("inodes", tidy(s.inodesUsed())))
 	}
 	if left, known := fullIn(env, a.label, s); known {
-		f.Facts = append(f.Facts, fact.Dur("full_in", left).On(a.label))
+		facts = append(facts, fact.Dur("full_in", left))
 	}
-	if a.point != a.label {
-		f.Detail = append(f.Detail, fmt.Sprintf("%s is on the file system mounted at %s", a.label, a.point))
+	for i := range facts {
+		facts[i] = facts[i].On(a.label)
 	}
-	rows.Rows = append(rows.Rows, []fact.Value{
-		fact.WordValue(a.label), fact.WordValue(a.source), fact.WordValue(a.fstype),
-		fact.PctValue(tidy(s.used())), fact.SizeValue(s.available), fact.SizeValue(s.total), inodes,
-	})
+	return facts
 }
 
 // turnedReadOnly reports a file system that refuses writes though fstab, or
