@@ -44,8 +44,8 @@ type Item struct {
 	Timeout    time.Duration
 
 	// Module is the module Use names and Check its binding, as far as they are
-	// known without a site: Bound says whether Check is complete. A session
-	// uses Resolve.
+	// known without a site: Bound says whether Check is complete; its Origin is
+	// always there. A session uses Resolve.
 	Module *checks.Module
 	Check  checks.Check
 	Bound  bool

@@ -71,7 +71,7 @@ func bind(it Item, m *checks.Module, service checks.Check, raw map[string]any, r
 		return checks.Check{}, checks.Failed(checks.Unconfigured, "%w", errors.Join(problems...))
 	}
 	c.Title, c.Timeout, c.Connection = it.Title, it.Timeout, it.Connection
-	c.Origin = fmt.Sprintf("%s:%d", it.ID, it.Line)
+	c.Origin = it.Check.Origin
 	if service.Module != nil {
 		c.Target = service.Target
 		if c.Timeout == 0 && service.Module == m {

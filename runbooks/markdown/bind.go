@@ -27,6 +27,7 @@ func (p *parse) bind(e *entry) {
 }
 
 func (p *parse) bindModule(e *entry) {
+	e.Check.Origin = fmt.Sprintf("%s:%d", p.report.file, e.Line)
 	if e.Use == "" {
 		if e.Service != "" {
 			p.ruleSyntax(e)
@@ -135,7 +136,7 @@ func (p *parse) parameters(e *entry, m *checks.Module) {
 		e.Bound = true
 		e.Check = checks.Check{
 			ID: e.ID, Title: e.Title, Module: m, Args: args, Connection: e.Connection, Timeout: e.Timeout,
-			Rules: withDefaults(e.Rules, m.DefaultRules()), Origin: fmt.Sprintf("%s:%d", p.report.file, e.Line),
+			Rules: withDefaults(e.Rules, m.DefaultRules()), Origin: e.Check.Origin,
 		}
 	}
 }
