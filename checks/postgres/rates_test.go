@@ -113,7 +113,14 @@ func TestCacheHitsNeedReads(t *testing.T) {
 	db.Exec(t, "CREATE TABLE wide AS SELECT repeat('x', 1000) FROM generate_series(1, 10000)")
 	tps := repeated(t, envFor(t, db.DSNAs(monitor)), TPS, map[string]any{"sample": "100ms"})
 	tps.run(t)
+	watch := db.Connect(t)
+	var before int64
+	blocks := "blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
+	if err := watch.QueryRow(t.Context(), "SELECT "+blocks).Scan(&before); err != nil {
+		t.Fatal(err)
+	}
 	end(t, sessionWith(t, db.DSN, "SELECT count(*) FROM wide"))
+	eventually(t, watch, "the reads are counted", "$1 + 1400 < "+blocks, before)
 	res := tps.run(t)
 	if hit := num(t, res, "cache_hit", ""); hit < 0 || hit > 100 {
 		t.Errorf("cache hit %v", hit)
@@ -179,10 +186,11 @@ func TestSlowStatements(t *testing.T) {
 	contains(t, strings.Join(fresh.run(t).Detail, "\n"), "since the statistics were reset at")
 	expect(t, fresh.run(t), checks.OK, "") // what was slow before is not slow now
 
+	heavy := repeated(t, env, Slow, map[string]any{"min_calls": 1})
+	heavy.run(t)
 	if _, err := work.PgConn().Exec(t.Context(), "SELECT pg_sleep(1.05) /* other */ AS again").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
-	heavy := repeated(t, env, Slow, map[string]any{"min_calls": 1})
 	expect(t, heavy.run(t), checks.Crit, "")
 }
 
