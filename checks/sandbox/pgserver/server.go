@@ -95,7 +95,7 @@ func initdb(ctx context.Context, opts Options, as *syscall.Credential) error {
 	var err error
 	for _, locale := range []string{"C.UTF-8", "C"} { // not every libc knows the first
 		cmd := exec.CommandContext(ctx, filepath.Join(opts.Bin, "initdb"), "-D", data, "-U", "postgres",
-			"-A", "trust", "-E", "UTF8", "--locale="+locale, "--no-sync", "--no-instructions")
+			"-A", "trust", "-E", "UTF8", "--locale="+locale, "--no-sync")
 		prepare(cmd, opts.Dir, as)
 		cmd.Env = append(cmd.Env, "TZ=UTC")
 		if out, err = cmd.CombinedOutput(); err == nil || ctx.Err() != nil {
