@@ -95,7 +95,7 @@ type breachWire struct {
 
 // MarshalJSON writes the documented form.
 func (b Breach) MarshalJSON() ([]byte, error) {
-	return json.Marshal(breachWire{b.Fact, b.Label, b.Value.JSON(), b.Value.Type.String(), b.Rule, b.Level, b.Source})
+	return unescaped(breachWire{b.Fact, b.Label, b.Value.JSON(), b.Value.Type.String(), b.Rule, b.Level, b.Source})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.

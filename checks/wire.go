@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -68,7 +69,18 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	for _, t := range r.Tables {
 		w.Tables = append(w.Tables, wireTable(t))
 	}
-	return json.Marshal(w)
+	return unescaped(w)
+}
+
+// unescaped is JSON in which a rule reads "used > 80%" and not "used \u003e 80%".
+func unescaped(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
 // milliseconds keeps microseconds and no more, so that output is short.

@@ -1,0 +1,66 @@
+// Opsdeck is a terminal console for engineers who walk maintenance-window
+// checklists and triage incidents over SSH.
+//
+// This file is the whole program: the families of checks, the shipped
+// runbooks, and the command line over them.
+package main
+
+import (
+	// First, and before bubbletea: see the package for why.
+	_ "github.com/advanced-lms/opsdeck/ui/theme/settled"
+
+	"context"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	_ "time/tzdata" // hosts without a zone database keep their windows too
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/backup"
+	"github.com/advanced-lms/opsdeck/checks/docker"
+	"github.com/advanced-lms/opsdeck/checks/logs"
+	"github.com/advanced-lms/opsdeck/checks/postgres"
+	"github.com/advanced-lms/opsdeck/checks/prometheus"
+	"github.com/advanced-lms/opsdeck/checks/redis"
+	"github.com/advanced-lms/opsdeck/checks/system"
+	"github.com/advanced-lms/opsdeck/checks/tlscert"
+	"github.com/advanced-lms/opsdeck/checks/web"
+	"github.com/advanced-lms/opsdeck/runbooks/library"
+	"github.com/advanced-lms/opsdeck/ui/cli"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	// State, reports and logs are for their owner alone.
+	syscall.Umask(0o077)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return cli.Main(ctx, cli.Program{
+		Version: version(),
+		Families: []checks.Family{
+			system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
+			docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
+		},
+		Library: library.FS,
+		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,
+	}, os.Args[1:])
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "devel"
+}

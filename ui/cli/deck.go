@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/charmbracelet/lipgloss"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/checks/watch"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/ui"
+	"github.com/advanced-lms/opsdeck/ui/checklist"
+	"github.com/advanced-lms/opsdeck/ui/pane"
+	"github.com/advanced-lms/opsdeck/ui/panes"
+	"github.com/advanced-lms/opsdeck/ui/theme"
+)
+
+// deck opens the screen on the site. It owns nothing that must survive it:
+// what was recorded is in the journal, the rest is sampled anew.
+func (p *program) deck(ctx context.Context) error {
+	if !isTerminal(p.Stdout) {
+		return usage("opsdeck triage, run and check work without one", "the deck needs a terminal")
+	}
+	s, err := p.loadSite(ctx)
+	if err != nil {
+		return err
+	}
+	logFile, logPath := p.openLog(s)
+	defer logFile.Close()
+	log := slog.New(slog.NewTextHandler(logFile, nil))
+	w, err := p.worldOf(ctx, s, true, log)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	ctx, cancel := context.WithCancel(ctx)
+	monitor := watch.NewMonitor(w.runner, s.Checks(p.registry))
+	notices := make(chan pane.NoticeMsg)
+	var background sync.WaitGroup
+	background.Go(func() { monitor.Run(ctx) }) //nolint:errcheck // it ends with ctx and never fails
+	if w.history != nil {
+		background.Go(func() { w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) }) })
+	}
+	if s.Path != "" {
+		background.Go(func() { p.follow(ctx, w, monitor, notices) })
+	}
+	desk, err := newDesk(p, w)
+	if err != nil {
+		cancel()
+		background.Wait()
+		return err
+	}
+	background.Go(func() { desk.keep(ctx) })
+	err = ui.Run(ctx, p.deckDeps(w, monitor, desk, notices, log, logPath))
+	cancel()
+	err = errors.Join(err, desk.close())
+	background.Wait()
+	return err
+}
+
+func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices <-chan pane.NoticeMsg, log *slog.Logger, logPath string) ui.Deps {
+	who := runbooks.CurrentActor()
+	options := theme.Detect(p.Env, theme.Flags{ASCII: p.flags.ascii, Color: p.flags.color})
+	return ui.Deps{
+		Monitor: monitor,
+		Panes:   []pane.Spec{panes.System, panes.Services, panes.Database, checklist.Spec(desk)},
+		Theme:   theme.New(lipgloss.NewRenderer(os.Stdout), options),
+		Host:    who.Host, Site: w.site.Name, User: who.String(), ReadOnly: true, Zone: w.site.Zone,
+		Notices: notices, Log: log, LogPath: logPath, Env: p.Env,
+	}
+}
+
+// openLog opens the program's own log in the state directory; without one the
+// log goes nowhere, and never to the terminal.
+func (p *program) openLog(s *site.Site) (*os.File, string) {
+	dir := journal.StateDir(p.flags.state, s.Name, p.Env)
+	path := filepath.Join(dir, "opsdeck.log")
+	if err := os.MkdirAll(dir, 0o700); err == nil {
+		rotate(path)
+		if f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
+			return f, path
+		}
+	}
+	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return os.Stderr, ""
+	}
+	return f, ""
+}
+
+// maxLog is when the program's log is put aside; one older log is kept.
+const maxLog = 4 << 20
+
+func rotate(path string) {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
+		os.Rename(path, path+".1") //nolint:errcheck // a log that cannot be put aside goes on growing
+	}
+}
+
+// follow swaps the site when its file changes, and keeps the old one when the
+// new file has problems. Either way it says so in the deck. Runs that are open
+// keep the site they were opened with.
+func (p *program) follow(ctx context.Context, w *world, monitor *watch.Monitor, notices chan<- pane.NoticeMsg) {
+	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
+		notice := pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again"}
+		switch {
+		case update.Err != nil:
+			notice = pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: " + update.Err.Error()}
+		case update.Site == nil:
+			first := update.Problems[0]
+			notice = pane.NoticeMsg{Level: checks.Unknown, Text: fmt.Sprintf("the old site stays, the file has %d problems: %s", len(update.Problems), first)}
+		case update.Site.Name != w.site.Name:
+			notice = pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: the file names another site, start opsdeck again for it"}
+		default:
+			w.swap(update.Site, p.registry)
+			monitor.Replace(update.Site.Checks(p.registry))
+		}
+		select {
+		case notices <- notice:
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/ui/checklist"
+)
+
+// freshen is how often the desk looks whether somebody else recorded
+// something, or drives.
+const freshen = 5 * time.Second
+
+// A desk gives the runbook pane its sections and sessions. What it answers
+// from memory is kept fresh by keep.
+type desk struct {
+	p *program
+	w *world
+	j *journal.Journal
+
+	mu       sync.Mutex
+	sections []checklist.SectionInfo
+	err      error
+	driver   string
+	seen     journal.Head
+	sessions []runbooks.Session
+}
+
+// newDesk reads how things stand; keep goes on from there.
+func newDesk(p *program, w *world) (*desk, error) {
+	j, err := w.journal()
+	if err != nil {
+		return nil, err
+	}
+	return &desk{p: p, w: w, j: j}, nil
+}
+
+// keep refreshes until ctx ends. The first look is at once.
+func (d *desk) keep(ctx context.Context) {
+	tick := time.NewTicker(freshen)
+	defer tick.Stop()
+	d.look()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.look()
+		}
+	}
+}
+
+// look reads the journal again if its head has moved.
+func (d *desk) look() {
+	driver := d.otherDriver()
+	head, headErr := d.j.Head()
+	d.mu.Lock()
+	unchanged := d.sections != nil && head == d.seen && headErr == nil
+	d.driver = driver
+	d.mu.Unlock()
+	if unchanged {
+		return
+	}
+	all, err := runbooks.FoldAll(d.j.Events())
+	if err != nil {
+		err = fmt.Errorf("the record has faults, see opsdeck verify: %w", err)
+	}
+	sections := d.list(all)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sections, d.seen, d.err = sections, head, errors.Join(err, headErr)
+}
+
+func (d *desk) otherDriver() string {
+	holder, held := journal.WhoHolds(d.w.dir)
+	if !held || holder.PID == os.Getpid() {
+		return ""
+	}
+	return holder.String()
+}
+
+// list is every section of the shelf with how it stands, then the broken
+// documents, which can be seen but not opened.
+func (d *desk) list(all []runbooks.Run) []checklist.SectionInfo {
+	list := []checklist.SectionInfo{}
+	for _, book := range d.w.shelf.Runbooks {
+		for _, s := range book.Sections {
+			list = append(list, d.info(book.Runbook, s, all))
+		}
+	}
+	for _, book := range d.w.shelf.Broken {
+		list = append(list, checklist.SectionInfo{ID: book.ID, Runbook: book.ID, Title: book.Path, Problem: book.Diagnostics[0].String()})
+	}
+	return list
+}
+
+func (d *desk) info(book runbooks.Runbook, s runbooks.Section, all []runbooks.Run) checklist.SectionInfo {
+	zone := d.w.site.Zone
+	if book.Zone != nil {
+		zone = book.Zone
+	}
+	info := checklist.SectionInfo{ID: book.ID + "/" + s.ID, Runbook: book.ID, Title: s.Title, Items: len(s.Items), Plan: s.Plan.In(zone)}
+	for _, r := range all {
+		if r.Opened.Site != d.w.site.Name || r.Opened.Runbook != book.ID || r.Opened.Section != s.ID || r.Opened.Rehearsal {
+			continue
+		}
+		progress := r.Progress(time.Now())
+		switch r.State {
+		case runbooks.Open, runbooks.Suspended:
+			info.Unfinished = &checklist.Unfinished{Run: r.ID, Driver: r.Driver.String(), Decided: progress.Decided, Total: progress.Total, Last: r.Last}
+		case runbooks.Completed, runbooks.CompletedWithExceptions:
+			info.Last, info.LastBy, info.LastRun = r.OpenedAt, r.Driver.String(), r.ID
+			info.LastBad = progress.ByState[runbooks.Failed] + progress.ByState[runbooks.Errored]
+		}
+	}
+	return info
+}
+
+// Sections implements checklist.Provider.
+func (d *desk) Sections() ([]checklist.SectionInfo, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sections, d.err
+}
+
+// Driver implements checklist.Provider.
+func (d *desk) Driver() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.driver
+}
+
+// Open implements checklist.Provider.
+func (d *desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
+	book, section, err := d.w.shelf.Section(id)
+	if err != nil {
+		return nil, err
+	}
+	local, err := d.w.session(context.WithoutCancel(ctx), d.p, d.j, book.Runbook, section.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := &released{Session: local, desk: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sessions = append(d.sessions, s)
+	return s, nil
+}
+
+// close ends the sessions that are still open. Closing twice does nothing.
+func (d *desk) close() error {
+	d.mu.Lock()
+	sessions := d.sessions
+	d.sessions = nil
+	d.mu.Unlock()
+	var errs []error
+	for _, s := range sessions {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// released is a session that frees the journal's lock when it is closed, so
+// that others can drive.
+type released struct {
+	runbooks.Session
+	desk *desk
+	once sync.Once
+	err  error
+}
+
+// Close ends the session and then releases the journal.
+func (r *released) Close() error {
+	r.once.Do(func() { r.err = errors.Join(r.Session.Close(), r.desk.j.Release()) })
+	return r.err
+}
+
+var _ checklist.Provider = (*desk)(nil)

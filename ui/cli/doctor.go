@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+)
+
+// A finding is one line of the doctor.
+type finding struct {
+	Level  checks.Level `json:"level"`
+	What   string       `json:"what"`
+	Says   string       `json:"says"`
+	Remedy string       `json:"remedy,omitempty"`
+}
+
+func (p *program) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "What can be reached, which rights and tools each check lacks, and how to get them",
+		Args:  none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w, err := p.enter(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			findings := append(p.examineSite(w), p.examineState(w)...)
+			for _, st := range w.once(cmd.Context(), w.site.Checks(p.registry)).States {
+				findings = append(findings, examine(st.Result))
+			}
+			findings = append(findings, p.examineRunbooks(w)...)
+			worst := checks.OK
+			for _, f := range findings {
+				worst = checks.Worst(worst, f.Level)
+			}
+			if p.flags.json {
+				err = printJSON(p.Stdout, findings, true)
+			} else {
+				p.printFindings(findings)
+			}
+			if err != nil {
+				return err
+			}
+			return verdict(worst)
+		},
+	}
+}
+
+func (p *program) printFindings(findings []finding) {
+	paint := p.painter()
+	for _, f := range findings {
+		fmt.Fprintf(p.Stdout, "%s %-24s %s\n", paint.level(f.Level), f.What, f.Says)
+		if f.Remedy != "" {
+			fmt.Fprintf(p.Stdout, "        -> %s\n", f.Remedy)
+		}
+	}
+}
+
+func (p *program) examineSite(w *world) []finding {
+	if w.site.Detected {
+		return []finding{{checks.OK, "site", "detected from this host, read-only", "opsdeck init writes it down to be completed"}}
+	}
+	found := []finding{{checks.OK, "site", w.site.Path, ""}}
+	if who := site.WritableByOthers(w.site.Path); who != "" {
+		found = append(found, finding{checks.Warn, "site", who + " can be changed by others", "chmod go-w " + who})
+	}
+	return found
+}
+
+func (p *program) examineState(w *world) []finding {
+	if _, err := os.Stat(w.dir); err != nil {
+		return []finding{{checks.OK, "state", w.dir + " will be made with the first run", ""}}
+	}
+	if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
+		return []finding{{checks.Crit, "state", err.Error(), "name another directory with --state"}}
+	}
+	found := []finding{{checks.OK, "state", w.dir, ""}}
+	if who, held := journal.WhoHolds(w.dir); held {
+		found = append(found, finding{checks.OK, "journal", "being written by " + who.String(), ""})
+	}
+	report := journal.Verify(w.dir, nil)
+	level, remedy := checks.OK, ""
+	if report.Status == journal.Damaged || report.Status == journal.Undetermined {
+		level, remedy = checks.Crit, "opsdeck verify says where; keep the state directory as it is"
+	}
+	return append(found, finding{level, "journal", report.Status.String() + " " + report.Problem, remedy})
+}
+
+// examine asks of a check only whether it could find out, not what it found.
+func examine(r checks.Result) finding {
+	switch r.Level {
+	case checks.Unknown:
+		return finding{checks.Unknown, r.ID, string(r.Class) + ": " + r.Err, remedies[r.Class]}
+	case checks.Skipped:
+		return finding{checks.Skipped, r.ID, r.Err, ""}
+	}
+	return finding{checks.OK, r.ID, "can be found out", ""}
+}
+
+// remedies say how a class of failure is usually put right.
+var remedies = map[checks.Class]string{
+	checks.Denied:       "give the user or the role that opsdeck runs as the right to read this (for PostgreSQL: GRANT pg_monitor)",
+	checks.Missing:      "install or switch on what is named, or take the check out of the site file",
+	checks.Auth:         "check user and password of the connection in the site file",
+	checks.Refused:      "start the server, or correct its address in the site file",
+	checks.Timeout:      "look at the network and at the target; opsdeck check MODULE shows where the time goes",
+	checks.DNS:          "correct the name in the site file, or the resolver of this host",
+	checks.TLS:          "opsdeck check tls.expiry shows the chain",
+	checks.Parse:        "the data is not in a form that opsdeck knows: see the check's detail",
+	checks.NoData:       "wait for data, or widen the window",
+	checks.Unconfigured: "complete the site file: opsdeck lint FILE",
+	checks.Internal:     "this is a fault of opsdeck: the log has the stack",
+}
+
+// examineRunbooks names broken runbooks, and items that this site cannot run.
+func (p *program) examineRunbooks(w *world) []finding {
+	var found []finding
+	for _, err := range w.shelf.Problems {
+		found = append(found, finding{checks.Warn, "runbooks", err.Error(), ""})
+	}
+	for _, b := range w.shelf.Broken {
+		found = append(found, finding{checks.Crit, "runbook " + b.Path, b.Diagnostics[0].String(), "opsdeck lint " + b.Path})
+	}
+	for _, b := range w.shelf.Runbooks {
+		runnable, absent := 0, 0
+		for _, s := range b.Sections {
+			for _, it := range s.Items {
+				if it.Kind != runbooks.Check {
+					continue
+				}
+				if _, err := runbooks.Resolve(it, w.site, nil); err != nil {
+					absent++
+					continue
+				}
+				runnable++
+			}
+		}
+		found = append(found, finding{checks.OK, "runbook " + b.ID, fmt.Sprintf("%d checks bound to this site, %d not at this site", runnable, absent), ""})
+	}
+	return found
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks/site"
+)
+
+func (p *program) initCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "init [FILE]",
+		Short: "Write a commented opsdeck.yaml from what this host has",
+		Long:  "Writes a commented site file (default ./opsdeck.yaml) from what this host has. It only\nlooks: nothing is changed but FILE, and an existing FILE only with --force.",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "opsdeck.yaml"
+			if len(args) == 1 {
+				path = args[0]
+			}
+			found := site.Detect(cmd.Context(), site.ThisHost(p.Env), p.registry)
+			if err := writeNew(path, found.Write(), force); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.Stdout, "wrote %s: %d connections, %d services, %d logs, %d backup sets found on %s\n",
+				path, len(found.Connections), len(found.Services), len(found.Logs), len(found.Backups), found.Name)
+			fmt.Fprintf(p.Stdout, "next: edit it, opsdeck lint %s, opsdeck doctor\n", path)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite FILE")
+	return cmd
+}
+
+// writeNew never overwrites without force. The file is its owner's alone,
+// since passwords tend to end up in it.
+func writeNew(path string, content []byte, force bool) error {
+	flags := os.O_CREATE | os.O_WRONLY | os.O_EXCL
+	if force {
+		flags = os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return usage("--force overwrites it", "%s exists", path)
+	}
+	if err != nil {
+		return &exit{exitState, fmt.Errorf("writing the site file: %w", err), ""}
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return &exit{exitState, fmt.Errorf("writing the site file: %w", err), ""}
+	}
+	return nil
+}

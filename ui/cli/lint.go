@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+)
+
+// maxLintFile is beyond what either parser accepts; it bounds the read.
+const maxLintFile = 4 << 20
+
+func (p *program) lintCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lint FILE...",
+		Short: "Check runbooks (*.md) and site files (*.yaml): every problem with its line and column",
+		Long: `Checks runbooks and site files and prints every problem as
+file:line:col severity CODE message (hint). Exits 0 when clean, 1 with
+warnings only, 65 with errors.`,
+		Args: atLeast(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			found := []markdown.Diagnostic{}
+			for _, path := range files {
+				diagnostics, err := p.lint(path)
+				if err != nil {
+					return &exit{exitData, err, ""}
+				}
+				found = append(found, diagnostics...)
+			}
+			if err := p.printDiagnostics(found); err != nil {
+				return err
+			}
+			switch {
+			case markdown.HasErrors(found):
+				return &exit{code: exitData}
+			case len(found) > 0:
+				return &exit{code: 1}
+			}
+			return nil
+		},
+	}
+}
+
+// lint reads one file by its ending.
+func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".yaml", ".yml":
+		_, problems, err := site.Load(path, p.registry, p.Env)
+		if err != nil {
+			return nil, err
+		}
+		return fromSite(problems), nil
+	case ".md", ".markdown":
+		source, err := readRegular(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading the runbook: %w", err)
+		}
+		dir := filepath.Dir(path)
+		_, diagnostics := markdown.Parse(path, source, markdown.Options{
+			Registry: p.registry, Now: time.Now(),
+			HasFile: func(link string) bool { _, err := os.Stat(filepath.Join(dir, link)); return err == nil },
+		})
+		return diagnostics, nil
+	default:
+		return nil, fmt.Errorf("%s is neither a runbook (.md) nor a site file (.yaml)", path)
+	}
+}
+
+// readRegular reads a regular file and does not hang on a FIFO.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	return io.ReadAll(io.LimitReader(f, maxLintFile))
+}
+
+func fromSite(problems site.Problems) []markdown.Diagnostic {
+	var list []markdown.Diagnostic
+	for _, p := range problems {
+		list = append(list, markdown.Diagnostic{
+			File: p.File, Line: p.Line, Col: p.Col, Severity: markdown.Severity(p.Severity), Code: p.Code, Msg: p.Msg, Hint: p.Hint,
+		})
+	}
+	return list
+}
+
+func (p *program) printDiagnostics(found []markdown.Diagnostic) error {
+	if p.flags.json {
+		return printJSON(p.Stdout, found, true)
+	}
+	for _, d := range found {
+		fmt.Fprintln(p.Stdout, d)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/schedule"
+)
+
+// runs are all runs of the site, oldest first. Events that do not fit are
+// told on stderr and do not hide the rest.
+func (p *program) runs(w *world) ([]runbooks.Run, error) {
+	if _, err := os.Stat(w.dir); err != nil {
+		return nil, nil // nothing was ever recorded
+	}
+	j, err := w.journal()
+	if err != nil {
+		return nil, err
+	}
+	all, err := runbooks.FoldAll(j.Events())
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "warning: the record has faults, see opsdeck verify: %v\n", err)
+	}
+	return all, nil
+}
+
+func (p *program) historyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "history",
+		Short: "Past runs, the newest first",
+		Args:  none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w, err := p.enter(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			all, err := p.runs(w)
+			if err != nil {
+				return err
+			}
+			if p.flags.json {
+				out := []runJSON{}
+				for i := len(all) - 1; i >= 0; i-- {
+					run := runOf(all[i])
+					run.Items = nil
+					out = append(out, run)
+				}
+				return printJSON(p.Stdout, out, true)
+			}
+			if len(all) == 0 {
+				fmt.Fprintf(p.Stdout, "no runs recorded for %s in %s\n", w.site.Name, w.dir)
+			}
+			for i := len(all) - 1; i >= 0; i-- {
+				r := all[i]
+				fmt.Fprintf(p.Stdout, "%s %-28s %-26s %s  %s\n", p.painter().level(r.Level()), r.ID, r.State, r.OpenedAt.Format("2006-01-02 15:04 MST"), r.OpenedBy)
+			}
+			return nil
+		},
+	}
+}
+
+func (p *program) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show RUN",
+		Short: "One run with every item and its evidence (RUN may be shortened, or \"last\")",
+		Args:  exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := p.enter(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			all, err := p.runs(w)
+			if err != nil {
+				return err
+			}
+			run, err := pick(all, args[0])
+			if err != nil {
+				return err
+			}
+			return p.printRun(run)
+		},
+	}
+}
+
+// pick finds a run by id, by the beginning of one, or the last.
+func pick(all []runbooks.Run, name string) (runbooks.Run, error) {
+	if name == "last" && len(all) > 0 {
+		return all[len(all)-1], nil
+	}
+	var found []runbooks.Run
+	var ids []string
+	for _, r := range all {
+		ids = append(ids, r.ID)
+		if r.ID == name {
+			return r, nil
+		}
+		if strings.HasPrefix(r.ID, name) {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return runbooks.Run{}, usage(checks.Nearest(name, ids), "there is no run %q", name)
+	}
+	return runbooks.Run{}, usage("write more of it", "%d runs begin with %q", len(found), name)
+}
+
+func (p *program) verifyCommand() *cobra.Command {
+	var witness string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check the journal's chain: every event, every hash, and its end against a witness",
+		Long: `Reads the whole journal and checks every event against its hash and the one before
+it, and its end against the head file or a head that was kept elsewhere.
+Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot tell.`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w, err := p.enter(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			var given *journal.Head
+			if witness != "" {
+				head, err := journal.ParseHead(witness)
+				if err != nil {
+					return usage(`write it as it was shown: "NUMBER HASH"`, "--witness: %w", err)
+				}
+				given = &head
+			}
+			report := journal.Verify(w.dir, given)
+			if err := p.printReport(w.dir, report); err != nil {
+				return err
+			}
+			if report.Status != journal.Intact {
+				return &exit{code: int(report.Status)}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&witness, "witness", "", `head to hold the journal against: "NUMBER HASH"`)
+	return cmd
+}
+
+func (p *program) printReport(dir string, r journal.Report) error {
+	if p.flags.json {
+		return printJSON(p.Stdout, map[string]any{
+			"status": r.Status.String(), "code": int(r.Status), "events": r.Events, "head": r.Head.String(), "bad": r.Bad, "problem": r.Problem, "state": dir,
+		}, true)
+	}
+	fmt.Fprintf(p.Stdout, "%s: %d events\n", r.Status, r.Events)
+	if r.Problem != "" {
+		fmt.Fprintf(p.Stdout, "  %s\n", r.Problem)
+	}
+	if r.Events > 0 {
+		fmt.Fprintf(p.Stdout, "  head %s\n", r.Head)
+	}
+	fmt.Fprintf(p.Stdout, "  state %s\n", dir)
+	return nil
+}
+
+// standing is how a section stands on this site.
+type standing struct {
+	Section string          `json:"section"`
+	Runbook string          `json:"runbook"`
+	Title   string          `json:"title"`
+	Cadence string          `json:"cadence"`
+	State   schedule.State  `json:"state"`
+	Due     *time.Time      `json:"due,omitempty"`
+	Last    *time.Time      `json:"last,omitempty"`
+	Missed  int             `json:"missed,omitempty"`
+	Open    string          `json:"open_run,omitempty"`
+	status  schedule.Status // the whole of it
+}
+
+// standings are all sections of the shelf with a cadence.
+func (w *world) standings(all []runbooks.Run, now time.Time) []standing {
+	var list []standing
+	for _, book := range w.shelf.Runbooks {
+		for _, s := range book.Sections {
+			if !s.Plan.Recurs() {
+				continue
+			}
+			zone := w.site.Zone
+			if book.Zone != nil {
+				zone = book.Zone
+			}
+			last, open := lastDone(all, w.site.Name, book.ID, s.ID)
+			status := s.Plan.In(zone).Status(now, last)
+			st := standing{Section: s.ID, Runbook: book.ID, Title: s.Title, Cadence: string(s.Plan.Cadence), State: status.State, Missed: status.Missed, Open: open, status: status}
+			if !status.Due.IsZero() {
+				st.Due = &status.Due
+			}
+			if !last.IsZero() {
+				st.Last = &last
+			}
+			list = append(list, st)
+		}
+	}
+	return list
+}
+
+// lastDone is when the run that last completed the section was opened, and
+// the id of one that is not finished.
+func lastDone(all []runbooks.Run, siteName, book, section string) (last time.Time, open string) {
+	for _, r := range all {
+		if r.Opened.Site != siteName || r.Opened.Runbook != book || r.Opened.Section != section || r.Opened.Rehearsal {
+			continue
+		}
+		switch r.State {
+		case runbooks.Completed, runbooks.CompletedWithExceptions:
+			if r.OpenedAt.After(last) {
+				last = r.OpenedAt
+			}
+		case runbooks.Open, runbooks.Suspended:
+			open = r.ID
+		}
+	}
+	return last, open
+}
+
+func (p *program) dueCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "due",
+		Short: "What is due, overdue and never done, by cadence",
+		Long:  "Lists every section with a cadence. Exits 0 when nothing is due, 1 when something is, 2 when something is overdue.",
+		Args:  none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w, err := p.enter(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			all, err := p.runs(w)
+			if err != nil {
+				return err
+			}
+			list := w.standings(all, time.Now())
+			if p.flags.json {
+				if list == nil {
+					list = []standing{}
+				}
+				err = printJSON(p.Stdout, list, true)
+			} else {
+				p.printDue(list, w.site.Zone)
+			}
+			return errors.Join(err, dueVerdict(list))
+		},
+	}
+}
+
+func (p *program) printDue(list []standing, zone *time.Location) {
+	for _, s := range list {
+		line := fmt.Sprintf("%-11s %-10s %-24s", s.State, s.Cadence, s.Section)
+		if s.Due != nil {
+			line += " due " + s.Due.In(zone).Format("2006-01-02 15:04 MST")
+		}
+		if s.Last != nil {
+			line += ", last " + s.Last.In(zone).Format("2006-01-02")
+		}
+		if s.Open != "" {
+			line += ", open: " + s.Open
+		}
+		fmt.Fprintln(p.Stdout, line)
+	}
+}
+
+func dueVerdict(list []standing) error {
+	code := 0
+	for _, s := range list {
+		switch s.State {
+		case schedule.Overdue:
+			code = 2
+		case schedule.DueNow, schedule.Never:
+			code = max(code, 1)
+		}
+	}
+	if code == 0 {
+		return nil
+	}
+	return &exit{code: code}
+}

@@ -1,0 +1,312 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+)
+
+// lockPatience is how long "run" waits for whoever writes the journal.
+const lockPatience = 5 * time.Second
+
+func (p *program) runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run SECTION",
+		Short: "Walk a section without a terminal: checks run, the rest stays pending and is listed",
+		Long: `Walks a section of a runbook without a terminal. Checks run and are recorded; what
+needs a person or has an effect stays pending and is listed. Run again in the
+same period it joins the same run: what passed is kept, what did not is tried again.`,
+		Args: exactly(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return p.sectionNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := p.enter(cmd.Context(), true)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			book, section, err := p.section(w, file, args[0])
+			if err != nil {
+				return err
+			}
+			run, err := p.walk(cmd.Context(), w, book, section)
+			if err != nil {
+				return err
+			}
+			if err := p.printRun(run); err != nil {
+				return err
+			}
+			return verdict(run.Level())
+		},
+	}
+	cmd.Flags().StringVar(&file, "file", "", "runbook to take the section from, instead of the library")
+	return cmd
+}
+
+func (p *program) sectionNames() []string {
+	shelf := markdown.Load(markdown.Options{Registry: p.registry}, p.layers()...)
+	var names []string
+	for _, book := range shelf.Runbooks {
+		for _, s := range book.Sections {
+			names = append(names, s.ID)
+		}
+	}
+	return names
+}
+
+// section finds what is to be walked: in a file of the user's, or on the shelf.
+func (p *program) section(w *world, file, name string) (runbooks.Runbook, string, error) {
+	if file == "" {
+		loaded, section, err := w.shelf.Section(name)
+		if err != nil {
+			return runbooks.Runbook{}, "", usage(checks.Nearest(name, p.sectionNames()), "%w", err)
+		}
+		return loaded.Runbook, section.ID, nil
+	}
+	source, err := readRegular(file)
+	if err != nil {
+		return runbooks.Runbook{}, "", &exit{exitData, fmt.Errorf("reading the runbook: %w", err), ""}
+	}
+	book, diagnostics := markdown.Parse(file, source, markdown.Options{Registry: p.registry, Now: time.Now(), Layer: file})
+	if markdown.HasErrors(diagnostics) {
+		for _, d := range diagnostics {
+			fmt.Fprintln(p.Stderr, d)
+		}
+		return runbooks.Runbook{}, "", &exit{exitData, fmt.Errorf("%s cannot be run", file), ""}
+	}
+	if _, ok := book.Section(name); !ok {
+		var names []string
+		for _, s := range book.Sections {
+			names = append(names, s.ID)
+		}
+		return runbooks.Runbook{}, "", usage(checks.Nearest(name, names), "%s has no section %q", file, name)
+	}
+	return book, name, nil
+}
+
+// walk runs every check of a section and returns the run as it was left.
+func (p *program) walk(ctx context.Context, w *world, book runbooks.Runbook, section string) (runbooks.Run, error) {
+	j, err := w.journal()
+	if err != nil {
+		return runbooks.Run{}, err
+	}
+	defer j.Release() //nolint:errcheck // every event is durable already
+	session, err := w.session(ctx, p, j, book, section)
+	if err != nil {
+		return runbooks.Run{}, fmt.Errorf("preparing the run: %w", err)
+	}
+	err = patiently(ctx, func() error { return startOrRetry(session) })
+	if err == nil {
+		err = settled(ctx, session)
+	}
+	if err == nil && session.Run().Closable() == nil && session.Run().State == runbooks.Open {
+		err = session.Finish("walked without a terminal")
+	}
+	err = errors.Join(err, session.Close())
+	return session.Run(), recording(err)
+}
+
+// patiently tries again while another process writes the journal.
+func patiently(ctx context.Context, do func() error) error {
+	for until := time.Now().Add(lockPatience); ; {
+		err := do()
+		var held *journal.Held
+		if !errors.As(err, &held) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// retryAfter is how old a bad result must be before a walk tries it again.
+const retryAfter = time.Minute
+
+// startOrRetry starts what is pending and tries again what an earlier walk of
+// the same period found failing or could not find out: cron walks until it is
+// green.
+func startOrRetry(s *runbooks.Local) error {
+	run := s.Run()
+	if busy(run) {
+		if err := s.StartAll(); err != nil {
+			return err
+		}
+	}
+	for _, it := range run.Items {
+		bad := it.State == runbooks.Errored || it.State == runbooks.Failed || it.State == runbooks.Warned || it.State == runbooks.Interrupted
+		result := it.Result()
+		if it.Kind != runbooks.Check || !bad || result != nil && time.Since(result.At) < retryAfter {
+			continue
+		}
+		if err := s.Retry(it.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled waits until no check runs and none can be started.
+func settled(ctx context.Context, s *runbooks.Local) error {
+	for {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if !busy(s.Run()) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.Changed():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// busy reports whether a check runs, or could be started.
+func busy(run runbooks.Run) bool {
+	for _, it := range run.Items {
+		if it.State == runbooks.Running {
+			return true
+		}
+		if it.Kind == runbooks.Check && it.State == runbooks.Pending && run.Ready(it.ID, time.Now()) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// recording gives errors of the journal the exit code of state that cannot be
+// written.
+func recording(err error) error {
+	var held *journal.Held
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &held):
+		return &exit{exitState, err, "wait for it, or look with opsdeck history"}
+	}
+	return &exit{exitState, err, ""}
+}
+
+// itemJSON is an item of "run --json" and "show --json": the fields of its
+// newest result and those of the run.
+type itemJSON struct {
+	Item     string            `json:"item"`
+	Title    string            `json:"title"`
+	Kind     runbooks.Kind     `json:"kind"`
+	State    runbooks.State    `json:"state"`
+	Actor    string            `json:"actor,omitempty"`
+	Started  string            `json:"started,omitempty"`
+	Ended    string            `json:"ended,omitempty"`
+	Evidence any               `json:"evidence,omitempty"`
+	Attempts int               `json:"attempts"`
+	Guide    []int             `json:"guide,omitempty"`
+	Skipped  *runbooks.Remark  `json:"skipped,omitempty"`
+	Override *runbooks.Remark  `json:"override,omitempty"`
+	Ack      *runbooks.Remark  `json:"acknowledged,omitempty"`
+	Notes    []runbooks.Remark `json:"notes,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+	Result   *checks.Result    `json:"-"`
+}
+
+// MarshalJSON joins the item's fields with its result's.
+func (i itemJSON) MarshalJSON() ([]byte, error) { return joined(i) }
+
+func itemOf(run runbooks.Run, it runbooks.ItemRun) itemJSON {
+	out := itemJSON{
+		Item: it.ID, Title: it.Title, Kind: it.Kind, State: it.State, Attempts: len(it.Attempts), Guide: it.Guide,
+		Skipped: it.Skip, Override: it.Override, Ack: it.Ack, Notes: it.Notes, Result: it.Result(),
+	}
+	if a, ok := it.Latest(); ok {
+		out.Actor, out.Reason = a.Actor.String(), a.Reason
+		out.Started = a.Started.Format(time.RFC3339Nano)
+		if !a.Ended.IsZero() {
+			out.Ended = a.Ended.Format(time.RFC3339Nano)
+		}
+		if len(a.Evidence) > 0 {
+			out.Evidence = a.Evidence
+		}
+	}
+	return out
+}
+
+type runJSON struct {
+	Run     string            `json:"run"`
+	Site    string            `json:"site"`
+	Runbook string            `json:"runbook"`
+	Section string            `json:"section"`
+	Period  string            `json:"period,omitempty"`
+	State   runbooks.RunState `json:"state"`
+	Level   checks.Level      `json:"level"`
+	Opened  time.Time         `json:"opened"`
+	Closed  *time.Time        `json:"closed,omitempty"`
+	By      string            `json:"by"`
+	Items   []itemJSON        `json:"items"`
+}
+
+func runOf(run runbooks.Run) runJSON {
+	out := runJSON{
+		Run: run.ID, Site: run.Opened.Site, Runbook: run.Opened.Runbook, Section: run.Opened.Section, Period: run.Opened.Period,
+		State: run.State, Level: run.Level(), Opened: run.OpenedAt, By: run.OpenedBy.String(), Items: []itemJSON{},
+	}
+	if !run.ClosedAt.IsZero() {
+		out.Closed = &run.ClosedAt
+	}
+	for _, it := range run.Items {
+		out.Items = append(out.Items, itemOf(run, it))
+	}
+	return out
+}
+
+// printRun shows a run: its verdict, then every item, the exceptions with why.
+func (p *program) printRun(run runbooks.Run) error {
+	if p.flags.json {
+		return printJSON(p.Stdout, runOf(run), true)
+	}
+	progress := run.Progress(time.Now())
+	fmt.Fprintf(p.Stdout, "%s %s  %s: %d of %d items decided\n", p.painter().level(run.Level()), run.ID, run.State, progress.Decided, progress.Total)
+	group := ""
+	for _, it := range run.Items {
+		if it.Group != group {
+			group = it.Group
+			fmt.Fprintf(p.Stdout, "\n%s\n", group)
+		}
+		p.printItem(it)
+	}
+	return nil
+}
+
+func (p *program) printItem(it runbooks.ItemRun) {
+	note := ""
+	if r := it.Result(); r != nil {
+		note = summary(*r)
+	} else if a, ok := it.Latest(); ok {
+		note = a.Reason
+	}
+	switch {
+	case it.Skip != nil:
+		note = "skipped: " + it.Skip.Text
+	case it.State == runbooks.Pending && it.Kind != runbooks.Check:
+		note = "needs a person"
+	}
+	fmt.Fprintf(p.Stdout, "  %-14s %-22s %s\n", it.State, it.ID, note)
+	if r := it.Result(); r != nil && it.State != runbooks.Passed {
+		for _, b := range r.Why {
+			fmt.Fprintf(p.Stdout, "  %14s %s\n", "", breachText(b))
+		}
+	}
+}

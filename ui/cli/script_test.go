@@ -1,0 +1,71 @@
+package cli_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	_ "github.com/advanced-lms/opsdeck/ui/theme/settled"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/backup"
+	"github.com/advanced-lms/opsdeck/checks/docker"
+	"github.com/advanced-lms/opsdeck/checks/logs"
+	"github.com/advanced-lms/opsdeck/checks/postgres"
+	"github.com/advanced-lms/opsdeck/checks/prometheus"
+	"github.com/advanced-lms/opsdeck/checks/redis"
+	"github.com/advanced-lms/opsdeck/checks/system"
+	"github.com/advanced-lms/opsdeck/checks/tlscert"
+	"github.com/advanced-lms/opsdeck/checks/web"
+	"github.com/advanced-lms/opsdeck/runbooks/library"
+	"github.com/advanced-lms/opsdeck/ui/cli"
+)
+
+// families are those that main joins; a test holds main to the same list.
+func families() []checks.Family {
+	return []checks.Family{
+		system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
+		docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
+	}
+}
+
+func opsdeck() {
+	os.Exit(cli.Main(context.Background(), cli.Program{
+		Version: "test", Families: families(), Library: library.FS,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,
+	}, os.Args[1:]))
+}
+
+// exitCode runs a command that is expected to end with a code: exits 65 opsdeck …
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if err != nil {
+		code = exitOf(err)
+	}
+	if code != args[0] {
+		ts.Fatalf("exit %s, want %s\n%s%s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"opsdeck": opsdeck})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exitCode},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
+			return nil
+		},
+	})
+}

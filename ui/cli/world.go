@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+)
+
+// A world is a site ready to be looked at: connections that dial on first
+// use, a runner over them, and the runbooks that apply. Close it.
+type world struct {
+	site    *site.Site
+	redact  *clean.Redactor
+	runner  *checks.Runner
+	handles *handles
+	history *journal.History // nil when none is kept
+	shelf   markdown.Shelf
+	dir     string // state of this site
+	log     *slog.Logger
+}
+
+// loadSite finds and reads the site file, or detects the site.
+func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
+	path, err := site.Find(p.flags.site, p.Env)
+	if err != nil {
+		return nil, &exit{exitData, err, "opsdeck init writes a site file from what this host has"}
+	}
+	if path == "" {
+		return site.Detect(ctx, site.ThisHost(p.Env), p.registry), nil
+	}
+	s, problems, err := site.Load(path, p.registry, p.Env)
+	if err != nil {
+		return nil, &exit{exitData, err, ""}
+	}
+	for _, problem := range problems {
+		fmt.Fprintln(p.Stderr, problem.Pointed())
+	}
+	if s == nil {
+		return nil, &exit{exitData, fmt.Errorf("%s cannot be used: %d problems", path, len(problems)), ""}
+	}
+	return s, nil
+}
+
+// enter loads the site and makes its world. keep says that state will be
+// written, so that the state directory is made if it is not there.
+func (p *program) enter(ctx context.Context, keep bool) (*world, error) {
+	s, err := p.loadSite(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.worldOf(ctx, s, keep, slog.New(slog.DiscardHandler))
+}
+
+func (p *program) worldOf(ctx context.Context, s *site.Site, keep bool, log *slog.Logger) (*world, error) {
+	w := &world{site: s, redact: clean.NewRedactor(s.Secrets()...), dir: journal.StateDir(p.flags.state, s.Name, p.Env), log: log}
+	if keep {
+		if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
+			return nil, &exit{exitState, err, "name another directory with --state"}
+		}
+	}
+	if err := w.openHistory(ctx); err != nil {
+		log.Warn("no metric history", "error", err)
+	}
+	w.handles = newHandles(p.registry, s)
+	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
+	w.shelf = markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
+	return w, nil
+}
+
+// openHistory opens the metric history if the state directory is there.
+func (w *world) openHistory(ctx context.Context) error {
+	if _, err := os.Stat(w.dir); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	h, err := journal.OpenHistory(ctx, w.dir, w.site.Retention.Metrics)
+	if err != nil {
+		return err
+	}
+	w.history = h
+	return nil
+}
+
+// env is what modules may touch on a site.
+func (w *world) env(s *site.Site, h *handles) checks.Env {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: -1}
+	env := checks.Env{
+		Root: "/", Dialer: dialer, Resolver: net.DefaultResolver, Now: time.Now, Log: w.log,
+		HTTP: &http.Client{
+			Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Site: s.Facts(), Handle: h.open,
+	}
+	if w.history != nil {
+		env.History = w.history
+	}
+	return env
+}
+
+// layers are the runbooks' folders, the later ones before the earlier.
+func (p *program) layers() []markdown.Layer {
+	config := p.Env("XDG_CONFIG_HOME")
+	if config == "" {
+		config = p.Env("HOME") + "/.config"
+	}
+	layers := []markdown.Layer{{Name: "shipped", FS: p.Library}}
+	for _, dir := range []string{"/etc/opsdeck/runbooks", config + "/opsdeck/runbooks", p.flags.runbooks} {
+		if dir != "" {
+			layers = append(layers, markdown.Layer{Name: dir, FS: os.DirFS(dir)})
+		}
+	}
+	return layers
+}
+
+// swap puts a site that was read again in place: its checks find its
+// connections, and the old ones are closed when their runs are over.
+func (w *world) swap(s *site.Site, registry *checks.Registry) {
+	w.redact.Add(s.Secrets()...)
+	old, fresh := w.handles, newHandles(registry, s)
+	w.handles = fresh
+	w.runner.Use(w.env(s, fresh))
+	time.AfterFunc(checks.DefaultTimeout, old.close)
+}
+
+// close ends what the world opened. Samples that were not written are.
+func (w *world) close() {
+	if w.history != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := errors.Join(w.history.Flush(ctx), w.history.Close()); err != nil {
+			w.log.Warn("metric history", "error", err)
+		}
+	}
+	w.handles.close()
+}
+
+// journalOf opens the site's journal for this user.
+func (w *world) journal() (*journal.Journal, error) {
+	who := runbooks.CurrentActor()
+	j, err := journal.Open(w.dir, journal.Holder{User: who.String(), Host: who.Host, TTY: who.TTY, Command: "opsdeck"})
+	if err != nil {
+		return nil, &exit{exitState, err, "name another directory with --state"}
+	}
+	return j, nil
+}
+
+// session drives a section of a runbook on this site.
+func (w *world) session(ctx context.Context, p *program, j *journal.Journal, book runbooks.Runbook, section string) (*runbooks.Local, error) {
+	return runbooks.Drive(ctx, runbooks.Options{
+		Journal: j, Runner: w.runner, Site: w.site, Name: w.site.Name, Zone: w.site.Zone,
+		Runbook: book, Section: section, Actor: runbooks.CurrentActor(), Version: p.Version, Scrub: w.redact,
+		Parse: func(path string, source []byte) (runbooks.Runbook, error) {
+			parsed, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry})
+			if markdown.HasErrors(problems) {
+				return runbooks.Runbook{}, fmt.Errorf("the pinned copy of %s cannot be read by this opsdeck: %s", path, problems[0])
+			}
+			return parsed, nil
+		},
+	})
+}
+
+// handles opens each named connection once, when it is first asked for.
+type handles struct {
+	registry *checks.Registry
+	site     *site.Site
+	mu       sync.Mutex
+	opened   map[string]checks.Handle
+}
+
+func newHandles(r *checks.Registry, s *site.Site) *handles {
+	return &handles{registry: r, site: s, opened: map[string]checks.Handle{}}
+}
+
+func (h *handles) open(kind, name string) (checks.Handle, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := kind + "/" + name
+	if opened, ok := h.opened[key]; ok {
+		return opened, nil
+	}
+	c, ok := h.site.Connection(kind, name)
+	if !ok {
+		return nil, checks.Failed(checks.Unconfigured, "is not in the site file")
+	}
+	for _, f := range h.registry.Families() {
+		if f.Kind == kind && f.Open != nil {
+			opened, err := f.Open(c)
+			if err != nil {
+				return nil, err
+			}
+			h.opened[key] = opened
+			return opened, nil
+		}
+	}
+	return nil, checks.Failed(checks.Unconfigured, "no module of this build opens it")
+}
+
+func (h *handles) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, opened := range h.opened {
+		opened.Close() //nolint:errcheck // read-only connections: nothing is lost with one that does not close
+	}
+}
