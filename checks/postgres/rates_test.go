@@ -42,8 +42,8 @@ func transact(t *testing.T, db pgtest.DB, commits, rollbacks int) {
 	t.Helper()
 	watch := db.Connect(t)
 	var before float64
-	counted := "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = current_database()"
-	if err := watch.QueryRow(t.Context(), counted).Scan(&before); err != nil {
+	total := "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = current_database()"
+	if err := watch.QueryRow(t.Context(), total).Scan(&before); err != nil {
 		t.Fatal(err)
 	}
 	s := sessionWith(t, db.DSN)
@@ -54,7 +54,7 @@ func transact(t *testing.T, db pgtest.DB, commits, rollbacks int) {
 		s.PgConn().Exec(t.Context(), "BEGIN; SELECT 1; ROLLBACK").ReadAll() //nolint:errcheck // counted below
 	}
 	end(t, s)
-	eventually(t, watch, "the transactions are counted",
+	counted(t, watch, "the transactions are counted",
 		"xact_commit + xact_rollback >= $1 FROM pg_stat_database WHERE datname = current_database()", int64(before)+int64(commits+rollbacks))
 }
 
@@ -68,6 +68,7 @@ func TestTransactionsAreRatedBetweenTwoLooks(t *testing.T) {
 		t.Run(tt.want.String(), func(t *testing.T) {
 			t.Parallel()
 			db := scratch(t)
+			transact(t, db, 1, 0) // before 15 the first one resets the counters
 			tps := repeated(t, envFor(t, db.DSNAs(tt.role)), TPS, map[string]any{"sample": "100ms"})
 			first := tps.run(t)
 			expect(t, first, checks.OK, "")
@@ -96,7 +97,7 @@ func TestAResetOfTheStatisticsGivesNoNegativeRates(t *testing.T) {
 	tps := repeated(t, envFor(t, db.DSNAs(monitor)), TPS, map[string]any{"sample": "100ms"})
 	tps.run(t)
 	db.Exec(t, "SELECT pg_stat_reset()")
-	eventually(t, db.Connect(t), "the reset is seen", "stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
+	counted(t, db.Connect(t), "the reset is seen", "stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
 	res := tps.run(t)
 	expect(t, res, checks.OK, "")
 	contains(t, strings.Join(res.Detail, "\n"), "were reset")
@@ -111,6 +112,7 @@ func TestCacheHitsNeedReads(t *testing.T) {
 	t.Parallel()
 	db := scratch(t)
 	db.Exec(t, "CREATE TABLE wide AS SELECT repeat('x', 1000) FROM generate_series(1, 10000)")
+	transact(t, db, 1, 0)
 	tps := repeated(t, envFor(t, db.DSNAs(monitor)), TPS, map[string]any{"sample": "100ms"})
 	tps.run(t)
 	watch := db.Connect(t)
@@ -120,7 +122,7 @@ func TestCacheHitsNeedReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	end(t, sessionWith(t, db.DSN, "SELECT count(*) FROM wide"))
-	eventually(t, watch, "the reads are counted", "$1 + 1400 < "+blocks, before)
+	counted(t, watch, "the reads are counted", "$1 + 1400 < "+blocks, before)
 	res := tps.run(t)
 	if hit := num(t, res, "cache_hit", ""); hit < 0 || hit > 100 {
 		t.Errorf("cache hit %v", hit)
@@ -131,6 +133,7 @@ func TestADeadlockIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	db := scratch(t)
 	db.Exec(t, "CREATE TABLE a ()", "CREATE TABLE b ()")
+	transact(t, db, 1, 0)
 	tps := repeated(t, envFor(t, db.DSNAs(monitor)), TPS, map[string]any{"sample": "100ms"})
 	expect(t, tps.run(t), checks.OK, "")
 	first := sessionWith(t, db.DSN, "SET deadlock_timeout = '100s'", "BEGIN", "LOCK TABLE a")
@@ -142,7 +145,7 @@ func TestADeadlockIsCountedOnce(t *testing.T) {
 		t.Fatalf("no deadlock: %v", err)
 	}
 	end(t, first)
-	eventually(t, db.Connect(t), "the deadlock is counted", "deadlocks = 1 FROM pg_stat_database WHERE datname = current_database()")
+	counted(t, db.Connect(t), "the deadlock is counted", "deadlocks = 1 FROM pg_stat_database WHERE datname = current_database()")
 	res := tps.run(t)
 	expect(t, res, checks.Warn, "")
 	if num(t, res, "deadlocks", "") != 1 || num(t, tps.run(t), "deadlocks", "") != 0 {
@@ -183,7 +186,7 @@ func TestSlowStatements(t *testing.T) {
 	}
 
 	fresh := repeated(t, env, Slow, map[string]any{"min_calls": 2, "mean": "50ms"})
-	contains(t, strings.Join(fresh.run(t).Detail, "\n"), "since the statistics were reset at")
+	contains(t, strings.Join(fresh.run(t).Detail, "\n"), "since the statistics were ")
 	expect(t, fresh.run(t), checks.OK, "") // what was slow before is not slow now
 
 	heavy := repeated(t, env, Slow, map[string]any{"min_calls": 1})

@@ -288,7 +288,7 @@ func guard(t *testing.T, db pgtest.DB) string {
 		if err := os.WriteFile(hba, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db.Exec(t, "CREATE ROLE "+role+" LOGIN PASSWORD 'correct horse'", "SELECT pg_reload_conf()")
+		db.Exec(t, "SET password_encryption = 'scram-sha-256'", "CREATE ROLE "+role+" LOGIN PASSWORD 'correct horse'", "SELECT pg_reload_conf()")
 	})
 	// The reload reaches new sessions a moment later.
 	for {

@@ -141,9 +141,9 @@ func TestDeadTuplesAgainstTheTablesOwnTrigger(t *testing.T) {
 			// Each session reports its statistics at its end, in this order.
 			end(t, sessionWith(t, db.DSN, "CREATE TABLE parent (n int) PARTITION BY RANGE (n)",
 				`CREATE TABLE "Dead" (n int) `+tt.table, `INSERT INTO "Dead" SELECT g FROM generate_series(1, 10000) g`))
-			eventually(t, db.Connect(t), "the rows are counted", `n_live_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'Dead'`)
+			counted(t, db.Connect(t), "the rows are counted", `n_live_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'Dead'`)
 			end(t, sessionWith(t, db.DSN, "ANALYZE", `DELETE FROM "Dead" WHERE n <= `+tt.dead))
-			eventually(t, db.Connect(t), "the dead rows are counted", "n_dead_tup = "+tt.dead+` FROM pg_stat_user_tables WHERE relname = 'Dead'`)
+			counted(t, db.Connect(t), "the dead rows are counted", "n_dead_tup = "+tt.dead+` FROM pg_stat_user_tables WHERE relname = 'Dead'`)
 			for _, role := range []string{super, monitor, plain} {
 				res := run(t, envFor(t, db.DSNAs(role)), DeadTuples, nil)
 				expect(t, res, tt.want, "")
