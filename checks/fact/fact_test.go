@@ -29,6 +29,8 @@ func TestValuesReadWellWithTheirUnit(t *testing.T) {
 		{DurValue(26 * time.Hour), "26 h"},
 		{DurValue(6*24*time.Hour + 4*time.Hour), "6 d 4 h"},
 		{DurValue(-90 * time.Second), "-1 m 30 s"},
+		{DurValue(math.MinInt64), "-106751 d 23 h"},
+		{Value{Type: Duration, Num: math.Inf(-1)}, "-106751 d 23 h"},
 		{FlagValue(true), "true"},
 		{WordValue("running"), "running"},
 	}

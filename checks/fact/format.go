@@ -57,7 +57,7 @@ func FormatBytes(n float64) string {
 // "4.8 s", "6 m 12 s", "26 h", "6 d 4 h".
 func FormatDuration(d time.Duration) string {
 	if d < 0 {
-		return "-" + FormatDuration(-d)
+		return "-" + FormatDuration(-max(d, -math.MaxInt64)) // the lowest duration has no positive twin
 	}
 	switch ms := float64(d) / float64(time.Millisecond); {
 	case d == 0:
