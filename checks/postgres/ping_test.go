@@ -36,7 +36,7 @@ func TestASlowServerIsWarnedOfAndAVerySlowOneFails(t *testing.T) {
 	for delay, want := range map[time.Duration]checks.Level{600 * time.Millisecond: checks.Warn, 2100 * time.Millisecond: checks.Crit} {
 		t.Run(want.String(), func(t *testing.T) {
 			t.Parallel()
-			expect(t, run(t, envFor(t, startSlowPooler(t, db, delay).dsn), Ping, nil), want, "")
+			expect(t, run(t, envFor(t, startPooler(t, db, delay)), Ping, nil), want, "")
 		})
 	}
 }

@@ -13,25 +13,13 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver/pgtest"
 )
 
-// pooler stands before a real server as PgBouncer does in its default
+// startPooler stands before the real server as PgBouncer does in its default
 // configuration: it refuses start-up parameters that it does not know, with
-// 08P01, and passes everything else on.
-type pooler struct {
-	dsn   string
-	delay time.Duration // before anything is passed on
-}
-
-func startPooler(t *testing.T, db pgtest.DB) pooler {
-	t.Helper()
-	return startSlowPooler(t, db, 0)
-}
-
-func startSlowPooler(t *testing.T, db pgtest.DB, delay time.Duration) pooler {
+// 08P01, and passes everything else on, after a delay. It returns a DSN.
+func startPooler(t *testing.T, db pgtest.DB, delay time.Duration) string {
 	t.Helper()
 	socket := filepath.Join(db.Server.SocketDir(), ".s.PGSQL.5432")
-	p := pooler{delay: delay}
-	p.dsn = serve(t, func(client net.Conn) { p.pass(client, socket) }) + " user=" + monitor + " dbname=" + db.Name
-	return p
+	return serve(t, func(client net.Conn) { pass(client, socket, delay) }) + " user=" + monitor + " dbname=" + db.Name
 }
 
 // serve listens on a socket until the test ends and returns host and port as a DSN.
@@ -58,7 +46,7 @@ func serve(t *testing.T, handle func(net.Conn)) string {
 	return "sslmode=disable port=6432 host=" + dir
 }
 
-func (p pooler) pass(client net.Conn, socket string) {
+func pass(client net.Conn, socket string, delay time.Duration) {
 	backend := pgproto3.NewBackend(client, client)
 	message, err := backend.ReceiveStartupMessage()
 	start, ok := message.(*pgproto3.StartupMessage)
@@ -69,7 +57,7 @@ func (p pooler) pass(client net.Conn, socket string) {
 		refuse(backend, "08P01", "unsupported startup parameter: statement_timeout")
 		return
 	}
-	time.Sleep(p.delay) // a slow network, not a synchronisation
+	time.Sleep(delay) // a slow network, not a synchronisation
 	server, err := net.Dial("unix", socket)
 	if err != nil {
 		return

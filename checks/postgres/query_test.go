@@ -272,7 +272,7 @@ func FuzzRedactLiterals(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sql string) {
 		sql = strings.ToValidUTF8(sql, "")
 		got := redactLiterals("ALTER USER u PASSWORD 'S3CRET" + strings.ReplaceAll(sql, "'", "''") + "'")
-		if !strings.HasPrefix(got, "ALTER USER u PASSWORD '…'") && strings.Contains(got, "S3CRET") {
+		if strings.Contains(got, "S3CRET") {
 			t.Errorf("%q keeps a literal: %s", sql, got)
 		}
 		if word := firstKeyword(sql); word != strings.ToLower(word) {

@@ -189,8 +189,7 @@ func TestAClosedServerStaysClosed(t *testing.T) {
 func TestAPoolerThatRefusesStartParametersIsUsedWithoutThem(t *testing.T) {
 	t.Parallel()
 	db := scratch(t)
-	p := startPooler(t, db)
-	env := envFor(t, p.dsn)
+	env := envFor(t, startPooler(t, db, 0))
 	expect(t, run(t, env, Ping, nil), checks.OK, "")
 	got, _ := serverOf(t, env).Settings()
 	if !got.StartParamsRefused || got.ReadOnlyByDefault || !got.ReadOnly || got.LockTimeout != "50ms" {
