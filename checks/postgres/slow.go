@@ -38,14 +38,14 @@ var Slow = module(checks.Module{
 		{Name: "measured", Type: fact.Duration, Doc: "the interval: since the earlier snapshot, else since the statistics were reset", Optional: true},
 		{Name: "delta", Type: fact.Bool, Doc: "an earlier snapshot was there to compare with"},
 	},
-	Warn: "slow > 0", Fail: "heavy > 0", Source: "guide",
+	Warn: "slow > 0", Fail: "heavy > 0", Source: "guide (mean > 100 ms); fail proposed",
 	Timeout: 8 * time.Second, Every: time.Minute,
 	Example: "use: pg.slow\nwith: {mean: 100ms, min_calls: 20}",
 	Run:     slow,
 })
 
-// What makes a slow statement heavy: the guide's table, "mean > 1 s with a
-// share of the total above 10 %".
+// What makes a slow statement heavy (proposed): a mean above 1 s and a
+// share of all statement time above 10 %.
 const (
 	heavyMean  = time.Second
 	heavyShare = 10
