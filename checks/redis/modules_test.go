@@ -69,13 +69,20 @@ func TestAnInfoWithoutItsFieldsIsUnknown(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	fill := func(mib int) func(*testing.T, started) {
+	// fill stores 20 MiB and sets the limit so that they are this share of it.
+	fill := func(percent uint64) func(*testing.T, started) {
 		return func(t *testing.T, s started) {
-			for i := range mib {
-				s.do(t, "SET", fmt.Sprintf("k%d", i), strings.Repeat("x", 1<<20-64))
+			s.do(t, "SET", "ballast", strings.Repeat("x", 20<<20))
+			values := map[string]string{}
+			parseInfo(s.admin.Info(t.Context(), "memory").Val(), values)
+			used, ok := count(values, "used_memory")
+			if !ok {
+				t.Fatalf("INFO memory: %v", values)
 			}
+			s.do(t, "CONFIG", "SET", "maxmemory", used*100/percent)
 		}
 	}
+	asStarted := func(*testing.T, started) {}
 	tests := []struct {
 		name    string
 		options []string
@@ -83,12 +90,12 @@ func TestMemory(t *testing.T) {
 		level   checks.Level
 		because string
 	}{
-		{"fine", []string{"--maxmemory", "64mb", "--maxmemory-policy", "volatile-ttl"}, fill(1), checks.OK, ""},
-		{"no limit", nil, fill(0), checks.Warn, "limited"},
-		{"logins would fail", []string{"--maxmemory", "64mb", "--maxmemory-policy", "noeviction"}, fill(0), checks.Warn, "policy"},
-		{"sessions would go at random", []string{"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-random"}, fill(0), checks.Warn, "policy"},
-		{"filling", []string{"--maxmemory", "32mb", "--maxmemory-policy", "volatile-ttl"}, fill(23), checks.Warn, "used_share"},
-		{"full", []string{"--maxmemory", "32mb", "--maxmemory-policy", "volatile-ttl"}, fill(28), checks.Crit, "used_share"},
+		{"fine", []string{"--maxmemory", "64mb", "--maxmemory-policy", "volatile-ttl"}, asStarted, checks.OK, ""},
+		{"no limit", nil, asStarted, checks.Warn, "limited"},
+		{"logins would fail", []string{"--maxmemory", "64mb", "--maxmemory-policy", "noeviction"}, asStarted, checks.Warn, "policy"},
+		{"sessions would go at random", []string{"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-random"}, asStarted, checks.Warn, "policy"},
+		{"filling", []string{"--maxmemory-policy", "volatile-ttl"}, fill(82), checks.Warn, "used_share"},
+		{"full", []string{"--maxmemory-policy", "volatile-ttl"}, fill(95), checks.Crit, "used_share"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
