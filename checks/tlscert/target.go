@@ -1,0 +1,145 @@
+package tlscert
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A target is where a certificate is served, and how TLS begins there.
+type target struct {
+	text  string // as it was written
+	addr  string // host:port
+	name  string // asked for and expected
+	start func(net.Conn) error
+}
+
+// schemes begin TLS in the middle of another protocol.
+var schemes = map[string]struct {
+	port  string
+	start func(net.Conn) error
+}{
+	"smtp":     {"587", startSMTP},
+	"postgres": {"5432", startPostgres},
+}
+
+func checkTargets(value any) error {
+	texts, _ := value.([]string)
+	if len(texts) == 0 {
+		return errors.New("no targets")
+	}
+	for _, t := range texts {
+		if _, err := parseTarget(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseTarget(text string) (target, error) {
+	t := target{text: text, addr: text}
+	port := "443"
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		s, known := schemes[scheme]
+		if !known {
+			return t, fmt.Errorf("%q begins with %q, expected host:port, smtp:// or postgres://", text, scheme)
+		}
+		t.addr, t.start, port = strings.TrimSuffix(rest, "/"), s.start, s.port
+	}
+	host, given, err := net.SplitHostPort(t.addr)
+	if err != nil {
+		host, given = strings.Trim(t.addr, "[]"), port
+	}
+	if host == "" || given == "" || strings.ContainsAny(host, "/ @") {
+		return t, fmt.Errorf("%q is not a target, expected host:port", text)
+	}
+	t.addr, t.name = net.JoinHostPort(host, given), host
+	return t, nil
+}
+
+// handshake connects and begins TLS. The error of a chain that is refused is a
+// *tls.CertificateVerificationError.
+func (t target) handshake(ctx context.Context, dialer *net.Dialer, config *tls.Config) error {
+	raw, err := dialer.DialContext(ctx, "tcp", t.addr)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := raw.SetDeadline(deadline.Add(-100 * time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	if t.start != nil {
+		if err := t.start(raw); err != nil {
+			return err
+		}
+	}
+	return tls.Client(raw, config).HandshakeContext(ctx)
+}
+
+// maxDialogue bounds what is read before TLS begins.
+const maxDialogue = 8 << 10
+
+// startSMTP says EHLO and STARTTLS. It sends no mail.
+func startSMTP(conn net.Conn) error {
+	r := bufio.NewReader(io.LimitReader(conn, maxDialogue))
+	if err := smtpReply(r, "220"); err != nil {
+		return fmt.Errorf("smtp greeting: %w", err)
+	}
+	for _, step := range []struct{ command, code string }{{"EHLO opsdeck", "250"}, {"STARTTLS", "220"}} {
+		if _, err := io.WriteString(conn, step.command+"\r\n"); err != nil {
+			return fmt.Errorf("smtp %s: %w", step.command, err)
+		}
+		if err := smtpReply(r, step.code); err != nil {
+			return fmt.Errorf("smtp %s: %w", step.command, err)
+		}
+	}
+	if r.Buffered() > 0 {
+		return checks.Failed(checks.TLS, "the server sent more before TLS began")
+	}
+	return nil
+}
+
+// smtpReply reads a reply of one or more lines and expects its code.
+func smtpReply(r *bufio.Reader, code string) error {
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if len(line) < 3 || !strings.HasPrefix(line, code) {
+			return fmt.Errorf("the server answered %.80q, expected %s", line, code)
+		}
+		if len(line) == 3 || line[3] == ' ' {
+			return nil
+		}
+	}
+}
+
+// startPostgres sends an SSLRequest and expects an S.
+func startPostgres(conn net.Conn) error {
+	request := []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
+	if _, err := conn.Write(request); err != nil {
+		return fmt.Errorf("postgres SSLRequest: %w", err)
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return fmt.Errorf("postgres SSLRequest: %w", err)
+	}
+	if answer[0] != 'S' {
+		return checks.Failed(checks.TLS, "the server does not offer TLS")
+	}
+	return nil
+}
