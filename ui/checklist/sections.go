@@ -1,0 +1,250 @@
+package checklist
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/runbooks/schedule"
+	"github.com/advanced-lms/opsdeck/ui/pane"
+	"github.com/advanced-lms/opsdeck/ui/theme"
+)
+
+// sections is the list of what there is to do.
+type sections struct {
+	pane.Table
+	list   []SectionInfo
+	err    error
+	chosen bool // the cursor was put somewhere once
+}
+
+func (s *sections) init() {
+	s.Table = pane.Table{Marks: true, Empty: "no runbooks were found", Columns: []pane.Column{
+		{Title: "section", Min: 8, Max: 28, Keep: 9},
+		{Title: "stands", Min: 9, Max: 24, Keep: 8},
+		{Title: "run", Min: 6, Max: 26, Keep: 7},
+		{Title: "cadence", Min: 6, Max: 9, Keep: 3},
+		{Title: "last", Min: 8, Keep: 4, Fill: true},
+	}}
+}
+
+// set takes the list anew: unfinished runs first, then by cadence.
+func (s *sections) set(list []SectionInfo, err error, now time.Time) {
+	s.list, s.err = slices.Clone(list), err
+	slices.SortStableFunc(s.list, func(a, b SectionInfo) int {
+		return cmp.Or(order(a)-order(b), cadenceOrder(a.Plan)-cadenceOrder(b.Plan))
+	})
+	s.draw(nil, now)
+	if !s.chosen && len(s.list) > 0 {
+		s.chosen = true
+		s.Select(s.urgent(now))
+	}
+}
+
+func order(i SectionInfo) int {
+	switch {
+	case i.Unfinished != nil:
+		return 0
+	case i.Problem != "":
+		return 2
+	}
+	return 1
+}
+
+// urgent is the section to offer: one that was begun, else one that is
+// overdue, else the first that is due.
+func (s *sections) urgent(now time.Time) string {
+	best, rank := "", 9
+	for _, i := range s.list {
+		if r := urgency(i, now); r < rank {
+			best, rank = i.ID, r
+		}
+	}
+	return best
+}
+
+func urgency(i SectionInfo, now time.Time) int {
+	switch st := i.status(now); {
+	case i.Problem != "":
+		return 8
+	case i.Unfinished != nil:
+		return 0
+	case st.State == schedule.Overdue:
+		return 1
+	case st.State == schedule.DueNow, st.State == schedule.Never:
+		return 2
+	}
+	return 3
+}
+
+func (i SectionInfo) status(now time.Time) schedule.Status { return i.Plan.Status(now, i.Last) }
+
+// name is the section's title, with the document where it says more.
+func (i SectionInfo) name() string {
+	if i.Title == "" || strings.EqualFold(i.Title, i.Runbook) {
+		return i.Runbook
+	}
+	return i.Title
+}
+
+func (s *sections) draw(th *theme.Theme, now time.Time) {
+	rows := make([]pane.Row, len(s.list))
+	for n, i := range s.list {
+		rows[n] = i.row(th, now)
+	}
+	s.SetRows(rows)
+}
+
+func (i SectionInfo) row(th *theme.Theme, now time.Time) pane.Row {
+	st := i.status(now)
+	level := levelOf(i, st)
+	r := pane.Row{ID: i.ID, Level: level, Cells: make([]pane.Cell, 5)}
+	for n, text := range []string{i.name(), stands(st, now), i.progress(now), string(i.Plan.Cadence), i.last(now)} {
+		r.Cells[n].Text = text
+	}
+	if i.Problem != "" {
+		r.Cells[1].Text, r.Cells[4].Text = "broken", i.Problem
+	}
+	if th != nil {
+		if level != checks.OK {
+			r.Cells[1].Style = th.Level(level)
+		}
+		r.Cells[4].Style = th.Faint
+		if i.Unfinished != nil {
+			r.Cells[2].Style = th.Strong
+		}
+	}
+	return r
+}
+
+// levelOf marks what should have been done.
+func levelOf(i SectionInfo, st schedule.Status) checks.Level {
+	switch {
+	case i.Problem != "":
+		return checks.Unknown
+	case st.State == schedule.Overdue:
+		return checks.Warn
+	}
+	return checks.OK
+}
+
+// stands is how a section stands, in words that need no zone.
+func stands(st schedule.Status, now time.Time) string {
+	switch st.State {
+	case schedule.Overdue:
+		if st.Missed > 1 {
+			return fmt.Sprintf("overdue, %d missed", st.Missed)
+		}
+		return "overdue " + ago(now.Sub(st.Since))
+	case schedule.Never:
+		return "never done"
+	case schedule.DueNow:
+		if now.Before(st.Due) {
+			return "due in " + ago(st.Due.Sub(now))
+		}
+		return "due, " + ago(now.Sub(st.Due)) + " late"
+	case schedule.Done:
+		return "done"
+	}
+	return "when needed"
+}
+
+// progress is the run that was begun.
+func (i SectionInfo) progress(now time.Time) string {
+	if u := i.Unfinished; u != nil {
+		return fmt.Sprintf("%d/%d since %s ago", u.Decided, u.Total, ago(now.Sub(u.Last)))
+	}
+	return ""
+}
+
+// last is when it was done, by whom, and what came of it.
+func (i SectionInfo) last(now time.Time) string {
+	if i.Last.IsZero() {
+		return ""
+	}
+	text := ago(now.Sub(i.Last)) + " ago"
+	if i.LastBy != "" {
+		text += " by " + i.LastBy
+	}
+	if i.LastBad > 0 {
+		text += fmt.Sprintf(", %d failed", i.LastBad)
+	}
+	return text
+}
+
+func (s *sections) summary(now time.Time) string {
+	counts := map[schedule.State]int{}
+	open := 0
+	for _, i := range s.list {
+		if i.Problem == "" {
+			counts[i.status(now).State]++
+		}
+		if i.Unfinished != nil {
+			open++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{open, "unfinished"}, {counts[schedule.Overdue], "overdue"}, {counts[schedule.DueNow], "due"}, {counts[schedule.Never], "never done"}} {
+		if p.n > 0 && len(parts) < 2 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing is due"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s *sections) point() pane.Point {
+	row, ok := s.Selected()
+	if !ok {
+		return pane.Point{}
+	}
+	texts := make([]string, len(row.Cells))
+	for i, cell := range row.Cells {
+		texts[i] = cell.Text
+	}
+	return pane.Point{Value: row.ID, Line: strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "  ")}
+}
+
+// viewSections draws what the operator must know, then the list.
+func (c *checklist) viewSections(f pane.Frame) string {
+	var lines []string
+	say := func(level checks.Level, text string) {
+		if text != "" && len(lines) < f.H-1 {
+			lines = append(lines, banner(f, level, text))
+		}
+	}
+	if c.driver != "" {
+		say(checks.Warn, "observing: "+c.driver+" drives")
+	}
+	if c.opening != "" {
+		say(checks.OK, "opening "+c.opening)
+	}
+	say(checks.Unknown, c.trouble)
+	if c.sections.err != nil {
+		say(checks.Unknown, c.sections.err.Error())
+	}
+	if u := c.sections.begun(); u != nil {
+		say(checks.OK, fmt.Sprintf("%s was begun by %s and not finished: enter goes on", u.Run, u.Driver))
+	}
+	c.sections.Head = f.H-len(lines) >= 8 && f.W >= 60
+	c.sections.draw(f.Theme, f.Now)
+	return join(append(lines, c.sections.Lines(f.In(f.W, f.H-len(lines)))...))
+}
+
+// begun is the run that waits longest under the unfinished ones.
+func (s *sections) begun() *Unfinished {
+	for _, i := range s.list {
+		if i.Unfinished != nil {
+			return i.Unfinished
+		}
+	}
+	return nil
+}
