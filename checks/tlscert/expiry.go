@@ -40,7 +40,7 @@ var Expiry = module(checks.Module{
 	},
 	Warn: "left < 30d", Fail: "left < 7d or valid == false or reachable == false", Source: "guide (30 days), proposed (7 days)",
 	Timeout: 10 * time.Second, Every: time.Hour,
-	Example: "use: tls.expiry\nwith: {targets: [lms.example.com:443]}\nwarn: left < 30d",
+	Example: "use: tls.expiry\nwith: {targets: [\"lms.example.com:443\"]}\nwarn: left < 30d",
 	Run:     expiry,
 })
 
@@ -74,6 +74,9 @@ func expiry(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		all.Go(func() { results[i] = look(ctx, env, t, roots) })
 	}
 	all.Wait()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return checks.Findings{}, ctx.Err() // we gave up, not the targets
+	}
 	now := time.Now()
 	if env.Now != nil {
 		now = env.Now()

@@ -58,7 +58,7 @@ func parseTarget(text string) (target, error) {
 	if err != nil {
 		host, given = strings.Trim(t.addr, "[]"), port
 	}
-	if host == "" || given == "" || strings.ContainsAny(host, "/ @") {
+	if host == "" || given == "" || strings.ContainsAny(host, "/ @[]{}") {
 		return t, fmt.Errorf("%q is not a target, expected host:port", text)
 	}
 	t.addr, t.name = net.JoinHostPort(host, given), host

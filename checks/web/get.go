@@ -1,0 +1,126 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// requestParams are shared by http.get and http.latency.
+var requestParams = []checks.Param{
+	{Name: "url", Type: checks.TextParam, Required: true, Check: checkURL, Doc: "address to ask", Example: "https://lms.example.com/health"},
+	{Name: "method", Type: checks.TextParam, Default: "GET", OneOf: []string{"GET", "HEAD", "OPTIONS"}, Doc: "method; only those that change nothing"},
+	{Name: "expect", Type: checks.MapParam, Check: checkExpect, Doc: "status (200), body (a part, or /regexp/), json ({$.path: value}), header ({Name: part})", Example: "{status: 200, json: {$.status: ok}}"},
+	{Name: "headers", Type: checks.MapParam, Doc: "headers to send, to this host only"},
+	{Name: "cross_host", Type: checks.BoolParam, Default: false, Doc: "follow redirects to other hosts"},
+	{Name: "ca", Type: checks.TextParam, Doc: "file of certificates in PEM that are trusted besides the system's"},
+}
+
+// Get asks an address as a user's browser would.
+var Get = module(checks.Module{
+	Name:   "http.get",
+	Doc:    "Whether an address answers with the right status and body, how long it takes, and where the time goes",
+	Reach:  checks.Network,
+	Params: requestParams,
+	Facts: []fact.Spec{
+		{Name: "ok", Type: fact.Bool, Doc: "the answer came and is as expected"},
+		{Name: "reason", Type: fact.Text, Doc: "what is wrong; empty when ok"},
+		{Name: "total", Type: fact.Duration, Worse: fact.Higher, Doc: "from the first packet to the end of the body, redirects included"},
+		{Name: "status", Type: fact.Count, Optional: true, Doc: "status code of the last answer"},
+		{Name: "dns", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "resolving the name"},
+		{Name: "connect", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "opening the connection"},
+		{Name: "tls", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "the TLS handshake"},
+		{Name: "first_byte", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "from the request to the first byte of the answer: the application's own time"},
+		{Name: "size", Type: fact.Bytes, Optional: true, Doc: "length of the body, at most 1 MiB"},
+		{Name: "redirects", Type: fact.Count, Worse: fact.Higher, Doc: "redirects that were followed"},
+		{Name: "body_ok", Type: fact.Bool, Optional: true, Doc: "the body is as expected"},
+		{Name: "dependency", Type: fact.Bool, Label: "path", Optional: true, Doc: "what the body says at an expected JSON path is as expected"},
+	},
+	Warn: "total > 500ms or redirects > 0", Fail: "ok == false or total > 2s", Source: "proposed",
+	Timeout: 5 * time.Second, Every: 10 * time.Second,
+	Example: "use: http.get\nwith:\n  url: https://api.lms.example.com/health\n  expect: {status: 200, json: {$.status: ok}}",
+	Run:     get,
+})
+
+func get(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+	if env.Dialer == nil {
+		return checks.Findings{}, checks.Failed(checks.Unconfigured, "nothing to dial with")
+	}
+	req, err := newRequest(args)
+	if err != nil {
+		return checks.Findings{}, err
+	}
+	want, err := parseExpect(args.Map("expect"))
+	if err != nil {
+		return checks.Findings{}, checks.Failed(checks.Unconfigured, "%w", err)
+	}
+	r := answered(ctx, env, req)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return checks.Findings{}, ctx.Err() // we gave up, not the target
+	}
+	return findings(r, want, req.url.Redacted()), nil
+}
+
+// answered fetches within the check's own deadline, a little before the
+// Runner's: a target that hangs is a fact about the target.
+func answered(ctx context.Context, env checks.Env, req request) reply {
+	if deadline, ok := ctx.Deadline(); ok {
+		const early = 100 * time.Millisecond
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-early))
+		defer cancel()
+	}
+	return req.fetch(ctx, env)
+}
+
+func findings(r reply, want expectation, target string) checks.Findings {
+	f := checks.Findings{Target: target, Phases: r.phases}
+	add := func(one fact.Fact) { f.Facts = append(f.Facts, one) }
+	why := ""
+	if r.err != nil {
+		why = reason(r.err)
+	} else {
+		paths, bodyOK, wrong := want.judge(r)
+		why = wrong
+		add(fact.Flag("body_ok", bodyOK))
+		add(fact.Size("size", len(r.body)))
+		for _, p := range paths {
+			add(fact.Flag("dependency", p.ok).On(p.path))
+			f.Detail = append(f.Detail, fmt.Sprintf("%s is %.200s, expected %s", p.path, p.got, p.want))
+		}
+	}
+	add(fact.Flag("ok", why == ""))
+	add(fact.Word("reason", why))
+	add(fact.Dur("total", r.total))
+	add(fact.Number("redirects", len(r.hops)))
+	if r.status != 0 {
+		add(fact.Number("status", r.status))
+	}
+	for name, phase := range map[string]string{"dns": "dns", "connect": "connect", "tls": "tls", "first_byte": "first byte"} {
+		if took, ok := r.phase(phase); ok {
+			add(fact.Dur(name, took))
+		}
+	}
+	for _, hop := range r.hops {
+		f.Detail = append(f.Detail, "redirected by "+hop)
+	}
+	f.Note = sentence(r, why)
+	return f
+}
+
+func sentence(r reply, why string) string {
+	took := fact.FormatDuration(r.total.Round(time.Millisecond / 10))
+	switch {
+	case r.err != nil:
+		return fmt.Sprintf("%s after %s", why, took)
+	case why != "":
+		return fmt.Sprintf("%s, in %s", why, took)
+	case len(r.hops) > 0:
+		return fmt.Sprintf("%d in %s, %d redirects", r.status, took, len(r.hops))
+	}
+	return fmt.Sprintf("%d in %s", r.status, took)
+}

@@ -1,0 +1,86 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// Connect opens TCP connections and closes them again.
+var Connect = module(checks.Module{
+	Name:  "tcp.connect",
+	Doc:   "Whether TCP ports accept connections, and how long that takes",
+	Reach: checks.Network,
+	Params: []checks.Param{
+		{Name: "targets", Type: checks.TextsParam, Required: true, Check: checkAddresses, Doc: "host:port, one or more", Example: "[mail.example.com:25]"},
+	},
+	Facts: []fact.Spec{
+		{Name: "ok", Type: fact.Bool, Label: "target", Doc: "the port accepted a connection"},
+		{Name: "connect", Type: fact.Duration, Label: "target", Optional: true, Worse: fact.Higher, Doc: "name lookup and connecting"},
+		{Name: "reason", Type: fact.Text, Label: "target", Optional: true, Doc: "why not"},
+	},
+	Warn: "connect > 500ms", Fail: "ok == false", Source: "proposed",
+	Timeout: 5 * time.Second, Every: 10 * time.Second,
+	Example: "use: tcp.connect\nwith: {targets: [\"mail.example.com:25\"]}",
+	Run:     connect,
+})
+
+func checkAddresses(value any) error {
+	addresses, _ := value.([]string)
+	if len(addresses) == 0 {
+		return errors.New("no targets")
+	}
+	for _, a := range addresses {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%q is not a target, expected host:port", a)
+		}
+	}
+	return nil
+}
+
+func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+	if env.Dialer == nil {
+		return checks.Findings{}, checks.Failed(checks.Unconfigured, "nothing to dial with")
+	}
+	targets := args.Texts("targets")
+	took, errs := make([]time.Duration, len(targets)), make([]error, len(targets))
+	deadline, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, target := range targets {
+		all.Go(func() { took[i], errs[i] = dial(deadline, env.Dialer, target) })
+	}
+	all.Wait()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return checks.Findings{}, ctx.Err()
+	}
+	f := checks.Findings{Note: fmt.Sprintf("%d of %d accept", len(targets), len(targets))}
+	for i, target := range targets {
+		f.Facts = append(f.Facts, fact.Flag("ok", errs[i] == nil).On(target))
+		if errs[i] != nil {
+			f.Facts = append(f.Facts, fact.Word("reason", reason(errs[i])).On(target))
+			f.Note = target + ": " + reason(errs[i])
+			continue
+		}
+		f.Facts = append(f.Facts, fact.Dur("connect", took[i]).On(target))
+	}
+	if len(targets) == 1 {
+		f.Target = targets[0]
+	}
+	return f, nil
+}
+
+func dial(ctx context.Context, dialer *net.Dialer, target string) (time.Duration, error) {
+	began := time.Now()
+	conn, err := dialer.DialContext(ctx, "tcp", target)
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(began), conn.Close()
+}
