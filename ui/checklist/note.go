@@ -36,7 +36,7 @@ func remark(it runbooks.ItemRun, n news, now time.Time) string {
 	case it.Override != nil:
 		return "override has expired; " + text
 	case it.Ack != nil:
-		return text + " (seen by " + it.Ack.Actor.Name + ")"
+		return "seen by " + it.Ack.Actor.Name + "; " + text
 	}
 	return text
 }
@@ -83,6 +83,8 @@ func outcome(it runbooks.ItemRun, a runbooks.Attempt) string {
 			parts = append(parts, name+"="+a.Evidence[name])
 		}
 		return strings.Join(parts, ", ")
+	case it.State == runbooks.Passed:
+		return ""
 	}
 	return word(it.State)
 }

@@ -39,12 +39,12 @@ func (l *items) init() {
 func (l *items) columns(narrow bool) {
 	l.narrow = narrow
 	if narrow {
-		l.Columns = []pane.Column{{Title: "", Min: 1, Max: 1, Keep: 10}, {Title: "item", Min: 10, Keep: 9, Fill: true}, {Title: "when", Min: 5, Max: 8, Right: true, Keep: 4}}
+		l.Columns = []pane.Column{{Title: "item", Min: 10, Keep: 9, Fill: true}, {Title: "when", Min: 5, Max: 8, Right: true, Keep: 4}}
 		return
 	}
 	l.Columns = []pane.Column{
-		{Title: "", Min: 1, Max: 1, Keep: 10}, {Title: "item", Min: 24, Max: 44, Keep: 9}, {Title: "note", Min: 16, Keep: 8, Fill: true},
-		{Title: "who", Min: 3, Max: 10, Keep: 3}, {Title: "when", Min: 5, Max: 8, Right: true, Keep: 4},
+		{Title: "item", Min: 28, Max: 48, Keep: 9}, {Title: "note", Min: 16, Keep: 8, Fill: true},
+		{Title: "who", Min: 6, Max: 10, Keep: 3}, {Title: "when", Min: 5, Max: 8, Right: true, Keep: 4},
 	}
 }
 
@@ -72,10 +72,9 @@ func (l *items) draw(n news, th *theme.Theme, now time.Time, narrow bool) {
 }
 
 func heading(title string, th *theme.Theme) pane.Row {
-	r := pane.Row{ID: headingID + title, Level: checks.OK, Cells: make([]pane.Cell, 2)}
-	r.Cells[1].Text = title
+	r := pane.Row{ID: headingID + title, Level: checks.OK, Cells: pane.Cells(title)}
 	if th != nil {
-		r.Cells[1].Style = th.Strong
+		r.Cells[0].Style = th.Strong
 	}
 	return r
 }
@@ -88,24 +87,25 @@ func (l *items) row(it runbooks.ItemRun, n news, th *theme.Theme, now time.Time)
 	note := remark(it, n, now)
 	who, when := last(it)
 	r := pane.Row{ID: it.ID, Level: level, Faint: it.State == runbooks.Skipped || it.State == runbooks.NotApplicable}
+	title := box(it.State, th) + " " + it.Title
 	if l.narrow {
-		r.Cells = pane.Cells(box(it.State, th), it.Title, when)
-		if it.State != runbooks.Pending || n.run.Computed(it.ID, now).Blocked != "" {
-			r.Sub = note
+		r.Cells = pane.Cells(title, when)
+		if note != "" && (it.State != runbooks.Pending || n.run.Computed(it.ID, now).Blocked != "") {
+			r.Sub = "  " + note // below the title
 		}
-	} else {
-		r.Cells = pane.Cells(box(it.State, th), it.Title, note, who, when)
-		if th != nil {
-			r.Cells[3].Style, r.Cells[4].Style = th.Faint, th.Faint
-			if level != checks.OK {
-				r.Cells[2].Style = th.Level(level)
-			}
+		return r
+	}
+	r.Cells = pane.Cells(title, note, who, when)
+	if th != nil {
+		r.Cells[2].Style, r.Cells[3].Style = th.Faint, th.Faint
+		if level != checks.OK {
+			r.Cells[1].Style = th.Level(level)
 		}
 	}
 	return r
 }
 
-// box is the state of an item as one glyph.
+// box is the state of an item as it would be on paper.
 func box(s runbooks.State, th *theme.Theme) string {
 	done, todo := "x", " "
 	if th != nil {
@@ -113,15 +113,17 @@ func box(s runbooks.State, th *theme.Theme) string {
 	}
 	switch {
 	case s == runbooks.Skipped, s == runbooks.NotApplicable, s == runbooks.Cancelled:
-		return "-"
+		done = "-"
 	case s.Busy():
-		return "~"
-	case s == runbooks.Interrupted:
-		return "?"
-	case s.Decided():
-		return done
+		done = "~"
+	case s == runbooks.Failed:
+		done = "!"
+	case s == runbooks.Errored, s == runbooks.Interrupted:
+		done = "?"
+	case !s.Decided():
+		done = todo
 	}
-	return todo
+	return "[" + done + "]"
 }
 
 // step moves the cursor and past headings.
@@ -238,11 +240,12 @@ func (n news) head(f pane.Frame) string {
 	if p.Total > 0 {
 		share = float64(p.Decided) / float64(p.Total)
 	}
-	if room := f.W - pane.Width(text); room >= 8 {
-		text += pane.Gauge(f.Theme, share, min(22, room-1))
+	tail := n.tail(p, f.Now)
+	if room := f.W - pane.Width(text) - pane.Width(tail) - 2; room >= 0 {
+		text += pane.Gauge(f.Theme, share, min(22, max(8, room)))
 	}
-	if tail := n.tail(p, f.Now); tail != "" {
-		text += " " + f.Cut(pane.Plain(tail), f.W-pane.Width(text)-1)
+	if room := f.W - pane.Width(text) - 1; tail != "" && room > 4 {
+		text += " " + f.Cut(pane.Plain(tail), room)
 	}
 	return text
 }

@@ -23,11 +23,11 @@ type sections struct {
 
 func (s *sections) init() {
 	s.Table = pane.Table{Marks: true, Empty: "no runbooks were found", Columns: []pane.Column{
-		{Title: "section", Min: 8, Max: 28, Keep: 9},
-		{Title: "stands", Min: 9, Max: 24, Keep: 8},
-		{Title: "run", Min: 6, Max: 26, Keep: 7},
-		{Title: "cadence", Min: 6, Max: 9, Keep: 3},
-		{Title: "last", Min: 8, Keep: 4, Fill: true},
+		{Title: "section", Max: 28, Keep: 9},
+		{Title: "stands", Max: 20, Keep: 8},
+		{Title: "run", Max: 9, Keep: 7},
+		{Title: "last", Min: 12, Keep: 6, Fill: true},
+		{Title: "cadence", Min: 9, Max: 9, Keep: 3},
 	}}
 }
 
@@ -92,9 +92,14 @@ func (i SectionInfo) name() string {
 
 func (s *sections) draw(th *theme.Theme, now time.Time) {
 	rows := make([]pane.Row, len(s.list))
+	widest := [3]int{7, 6, 0}
 	for n, i := range s.list {
 		rows[n] = i.row(th, now)
+		for k := range widest {
+			widest[k] = max(widest[k], pane.Width(pane.Plain(rows[n].Cells[k].Text)))
+		}
 	}
+	s.Columns[0].Min, s.Columns[1].Min, s.Columns[2].Min = min(12, widest[0]), min(20, widest[1]), max(1, min(9, widest[2]))
 	s.SetRows(rows)
 }
 
@@ -102,17 +107,20 @@ func (i SectionInfo) row(th *theme.Theme, now time.Time) pane.Row {
 	st := i.status(now)
 	level := levelOf(i, st)
 	r := pane.Row{ID: i.ID, Level: level, Cells: make([]pane.Cell, 5)}
-	for n, text := range []string{i.name(), stands(st, now), i.progress(now), string(i.Plan.Cadence), i.last(now)} {
+	for n, text := range []string{i.name(), stands(st, now), i.progress(), i.last(now), string(i.Plan.Cadence)} {
 		r.Cells[n].Text = text
 	}
-	if i.Problem != "" {
-		r.Cells[1].Text, r.Cells[4].Text = "broken", i.Problem
+	switch {
+	case i.Problem != "":
+		r.Cells[1].Text, r.Cells[3].Text = "broken", i.Problem
+	case i.Plan.Cadence == schedule.None:
+		r.Cells[4].Text = ""
 	}
 	if th != nil {
 		if level != checks.OK {
 			r.Cells[1].Style = th.Level(level)
 		}
-		r.Cells[4].Style = th.Faint
+		r.Cells[3].Style, r.Cells[4].Style = th.Faint, th.Faint
 		if i.Unfinished != nil {
 			r.Cells[2].Style = th.Strong
 		}
@@ -152,16 +160,19 @@ func stands(st schedule.Status, now time.Time) string {
 	return "when needed"
 }
 
-// progress is the run that was begun.
-func (i SectionInfo) progress(now time.Time) string {
+// progress is how far the run is that was begun.
+func (i SectionInfo) progress() string {
 	if u := i.Unfinished; u != nil {
-		return fmt.Sprintf("%d/%d since %s ago", u.Decided, u.Total, ago(now.Sub(u.Last)))
+		return fmt.Sprintf("%d/%d", u.Decided, u.Total)
 	}
 	return ""
 }
 
-// last is when it was done, by whom, and what came of it.
+// last is when something was last done in it, by whom, and what came of it.
 func (i SectionInfo) last(now time.Time) string {
+	if u := i.Unfinished; u != nil {
+		return "left " + ago(now.Sub(u.Last)) + " ago by " + u.Driver
+	}
 	if i.Last.IsZero() {
 		return ""
 	}
@@ -232,7 +243,7 @@ func (c *checklist) viewSections(f pane.Frame) string {
 		say(checks.Unknown, c.sections.err.Error())
 	}
 	if u := c.sections.begun(); u != nil {
-		say(checks.OK, fmt.Sprintf("%s was begun by %s and not finished: enter goes on", u.Run, u.Driver))
+		say(checks.OK, fmt.Sprintf("unfinished: %s by %s; enter goes on", u.Run, u.Driver))
 	}
 	c.sections.Head = f.H-len(lines) >= 8 && f.W >= 60
 	c.sections.draw(f.Theme, f.Now)
