@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -141,7 +140,7 @@ const image = "labapp:test"
 // importImage builds the one program and makes an image of nothing else.
 func (e *engine) importImage(dir string) error {
 	program := filepath.Join(dir, "labapp")
-	build := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-ldflags=-s -w", "-o", program, "testdata/labapp/main.go")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "testdata/labapp/main.go")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the test program: %w: %s", err, output)

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -125,7 +126,11 @@ func classOf(err error) checks.Class {
 		return class
 	}
 	var timeout interface{ Timeout() bool }
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &syntax), errors.As(err, &kind):
+		return checks.Parse
 	case cerrdefs.IsPermissionDenied(err):
 		return checks.Denied
 	case cerrdefs.IsUnauthorized(err):
