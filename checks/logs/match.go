@@ -192,9 +192,19 @@ func (s *search) count(l *line, urgent bool) {
 	s.buf = signature(s.buf[:0], l.message())
 	s.signatures.add(s.buf, at, func() string { return s.shown(sampleOf(l.text)) })
 	if s.sources != nil {
-		key := sourceOf(s.by, bytes.TrimSpace(l.text[l.end:]))
+		key := sourceOf(s.by, l.named())
 		s.sources.add([]byte(key), at, func() string { return s.shown(sampleOf(l.text)) })
 	}
+}
+
+// named is the part of a line in which an address or a user may stand: the
+// whole of a JSON line, whose stamp may be its last field, and else what is
+// behind the stamp.
+func (l *line) named() []byte {
+	if l.end >= len(l.text) || bytes.HasPrefix(l.text, []byte("{")) {
+		return l.text
+	}
+	return bytes.TrimSpace(l.text[l.end:])
 }
 
 // shown masks what is personal in the sets that name people.

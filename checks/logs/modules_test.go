@@ -293,3 +293,11 @@ func TestComposeWithoutAnEngineReadsTheSourceOfThatName(t *testing.T) {
 		t.Errorf("neither engine nor source: %v", res.Level)
 	}
 }
+
+func TestASourceIsFoundInAJSONLineWhoseStampComesLast(t *testing.T) {
+	l := &line{text: []byte(`{"message":"authentication failed from 203.0.113.7","timestamp":"2026-11-23T03:00:00Z"}`)}
+	l.end = len(l.text) - 2
+	if got := sourceOf("ip", l.named()); got != "203.0.113.7" {
+		t.Errorf("the source is %q", got)
+	}
+}

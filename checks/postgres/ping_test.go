@@ -215,3 +215,18 @@ func TestASilentPermissionOfTheSocketIsUnknown(t *testing.T) {
 		t.Errorf("%v is not taken for a missing socket", err)
 	}
 }
+
+func TestASettingIsReadAsShowPrintsIt(t *testing.T) {
+	db := pgtest.Database(t)
+	server, err := Open(checks.Connection{Kind: "postgres", Name: "main", DSN: db.DSN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if got, err := server.Setting(t.Context(), "standard_conforming_strings"); err != nil || got != "on" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := server.Setting(t.Context(), "no.such_setting"); err == nil {
+		t.Error("a setting that does not exist has a value")
+	}
+}

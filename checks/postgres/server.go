@@ -124,6 +124,13 @@ func (s *Server) Settings() (Settings, bool) {
 	return *p, true
 }
 
+// Setting is the value of a server setting as SHOW prints it. The checks of the
+// server's log ask whether silence means anything.
+func (s *Server) Setting(ctx context.Context, name string) (string, error) {
+	found, err := one[struct{ Value string }](ctx, s, "setting "+name, "SELECT pg_catalog.current_setting($1) AS value", name)
+	return found.Value, err
+}
+
 // Target names the database and the place: "lms@db1:5432". It holds no password.
 func (s *Server) Target() string {
 	host := s.config.Host

@@ -109,9 +109,9 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 	}
 	f := checks.Findings{Target: args.Text("query"), Detail: []string{args.Text("query")}}
 	f.Facts = append(facts, fact.Number("points", len(facts)))
-	f.Note = facts[0].Value.String()
+	f.Note = "the value is " + strconv.FormatFloat(facts[0].Num, 'g', 3, 64)
 	if len(facts) > 1 {
-		f.Note = fmt.Sprintf("%d series, the first is %s", len(facts), facts[0].Value)
+		f.Note = fmt.Sprintf("%d series, the first is %.3g", len(facts), facts[0].Num)
 	}
 	return f, nil
 }

@@ -28,14 +28,10 @@ func (p painter) level(l checks.Level) string {
 	return "\x1b[" + codes[l] + "m" + text + "\x1b[0m"
 }
 
-// headline is the one line that says what a result is about.
+// headline is the one line that says what a result is about: the verdict, the
+// check, what was found.
 func (p painter) headline(r checks.Result) string {
-	parts := []string{r.ID}
-	if r.Target != "" && r.Target != r.ID {
-		parts = append(parts, r.Target)
-	}
-	parts = append(parts, summary(r))
-	line := strings.Join(parts, "  ")
+	line := fmt.Sprintf("%-15s %s", r.ID, summary(r))
 	return p.level(r.Level) + " " + ansi.Truncate(line, firstLineCells-8, "...")
 }
 
@@ -53,6 +49,9 @@ func summary(r checks.Result) string {
 // result prints one result for a person: verdict first, then why, then facts.
 func (p painter) result(w io.Writer, r checks.Result) {
 	fmt.Fprintln(w, p.headline(r))
+	if r.Target != "" {
+		fmt.Fprintf(w, "  target %s\n", r.Target)
+	}
 	for _, b := range r.Why {
 		fmt.Fprintf(w, "  %-5s %s\n", b.Level, breachText(b))
 	}
