@@ -76,6 +76,8 @@ func (c *checklist) runActions() []pane.Action {
 		}, "X"),
 		action("finish", "finish the run", "finish", c.cannotFinish(), c.finish, "F"),
 		action("abort", "give the run up, for a reason", "", c.off(), c.abort, "A"),
+		action("about", "what the section says, and what was said about the run", "about", "", c.about, "i"),
+		action("run-note", "write a note on the run", "", c.off(), c.runNote, "T"),
 		action("sections", "back to the sections; the run goes on", "sections", "", c.leaveRun, "b", "backspace"),
 	}
 }

@@ -167,6 +167,12 @@ func (c *checklist) note(it runbooks.ItemRun) tea.Cmd {
 	}))
 }
 
+func (c *checklist) runNote() tea.Cmd {
+	return pane.Push(pane.Prompt("note on the run", nil, nil, func(text string) tea.Cmd {
+		return c.ask("note", "", "noted", func(s runbooks.Session) error { return s.Note("", text) })
+	}))
+}
+
 // sign signs the item under the cursor if it asks for signatures, else the run.
 func (c *checklist) sign(it runbooks.ItemRun) tea.Cmd {
 	item, what := "", "the run "+c.run.news.run.ID

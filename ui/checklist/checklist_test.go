@@ -537,6 +537,39 @@ func TestThePageShowsProseRulesEvidenceAndReferences(t *testing.T) {
 	})
 }
 
+func TestThePageOfTheSectionShowsWhatWasSaidAboutTheRun(t *testing.T) {
+	play(t, incident.NewDesk(), func(pl *player) {
+		pl.begin("x", "T")
+		pl.write("provider is slow tonight")
+		pl.press("i")
+		pl.shows("disk-full-k3vq, open", "one item at a time", "provider is slow tonight", "opened", "sha256")
+	})
+}
+
+func TestTheCursorGoesOnWhenACheckHasPassed(t *testing.T) {
+	desk := incident.NewDesk()
+	desk.Wait = map[string]int{"log.match": 5, "sys.disk": 5}
+	play(t, desk, func(pl *player) {
+		pl.begin()
+		pl.on("Which disk")
+		pl.press("x")
+		time.Sleep(6 * time.Second)
+		pl.run(nil)
+		if at := pl.p.(pane.Pointer).Point().Line; !strings.HasPrefix(at, "Which disk") {
+			t.Errorf("a failed check was left for %q", at)
+		}
+		pl.press("o")
+		pl.write("known", "1h")
+		pl.on("a log")
+		pl.press("x")
+		time.Sleep(6 * time.Second)
+		pl.run(nil)
+		if at := pl.p.(pane.Pointer).Point().Line; !strings.HasPrefix(at, "Who turned") {
+			t.Errorf("after a check that passed the cursor is on %q", at)
+		}
+	})
+}
+
 func TestABadResultIsAcknowledgedAndStaysBad(t *testing.T) {
 	play(t, incident.NewDesk(), func(pl *player) {
 		half(pl)

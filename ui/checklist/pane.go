@@ -124,10 +124,16 @@ func (c *checklist) Handle(body any) tea.Cmd {
 	return nil
 }
 
-// learn takes what the session says of itself.
+// learn takes what the session says of itself. In a section that is walked one
+// item at a time, the cursor goes on when the check under it has passed.
 func (c *checklist) learn(n news) {
+	before, known := c.item()
 	c.run.news = n
 	c.items.set(n, c.deps.Now(), c.items.narrow)
+	now, _ := n.run.Item(before.ID)
+	if known && n.section.Mode == runbooks.ReadDo && before.State.Busy() && now.State == runbooks.Passed {
+		c.items.goOn(before.ID)
+	}
 }
 
 func (c *checklist) answered(m answered) tea.Cmd {

@@ -196,7 +196,21 @@ func (c *checklist) viewRun(f pane.Frame) string {
 	}
 	c.items.headings = f.H >= 10
 	c.items.draw(n, f.Theme, f.Now, f.W < narrowRun)
-	return join(append(lines, c.items.Lines(f.In(f.W, f.H-len(lines)))...))
+	return join(append(lines, c.items.ahead(f.In(f.W, f.H-len(lines)))...))
+}
+
+// ahead draws the rows with what comes after the cursor in sight, down to the
+// middle: the next steps matter more than those that are done.
+func (l *items) ahead(f pane.Frame) []string {
+	at, ok := l.Selected()
+	if rows, _ := l.Len(); !ok || rows <= f.H {
+		return l.Lines(f)
+	}
+	l.Move(f.H / 2)
+	l.Lines(f)
+	l.Select(at.ID)
+	l.Move(0)
+	return l.Lines(f)
 }
 
 type warning struct {

@@ -187,7 +187,14 @@ func Away() watch.Snapshot {
 		s.failed(checks.Refused, reason)
 		s.HeldBy = "pg.ping"
 	}
-	s := snapshot(append(append(services(), host()...), db...)...)
+	site := services()
+	for _, s := range site {
+		if s.Check.ID == "db" {
+			s.Result.Facts, s.Result.Note = []fact.Fact{fact.Flag("ok", false), fact.Word("reason", reason)}, reason
+			s.bad(checks.Crit, "03:05", broke("ok", "", "== false"))
+		}
+	}
+	s := snapshot(append(append(site, host()...), db...)...)
 	s.Seq++
 	return s
 }

@@ -17,14 +17,14 @@ func endpoint(id, note, history string, took time.Duration) *state {
 // services are what the site consists of.
 func services() []*state {
 	web := endpoint("web", "200", calm60, ms(87))
-	api := endpoint("api", "200", "............................................=====###########", ms(4800)).
+	api := endpoint("api", "200", ".................................................===########", ms(4800)).
 		bad(checks.Crit, "02:52", broke("total", "", "> 2s")).trend("total", climb(200, 4800))
 	frontend := endpoint("frontend", "200", calm60, ms(40))
 	db := check("db", "pg.ping", "PostgreSQL 16.4, primary, up 41 d", calm60, fact.Flag("ok", true), fact.Dur("latency", ms(0.9)))
 	cache := check("cache", "redis.ping", "PONG", "..........................................................??",
 		fact.Flag("ok", true), fact.Dur("latency", ms(0.4)), fact.Word("role", "master"))
 	cache.Stuck, cache.Running, cache.Since = true, Night.Add(-41*time.Second), Night.Add(-41*time.Second)
-	stack := check("stack", "compose.services", "backend restarts: 7 times in 20 m, exit 1", "............................................################",
+	stack := check("stack", "compose.services", "backend restarts: 7 times in 20 m, exit 1", ".................................................===########",
 		fact.Number("expected", 7), fact.Number("running", 6), fact.Number("restarting", 1), fact.Number("unhealthy", 0)).
 		bad(checks.Crit, "02:52", broke("restarting", "", "> 0"))
 	stack.HeldBy = "sys.disk"
@@ -35,7 +35,7 @@ func services() []*state {
 	backup := check("backup.db", "backup.fresh", "db_backup_20261123.sql.gz", calm60, fact.Flag("found", true), fact.Dur("age", 65*time.Minute), fact.Number("count", 14), fact.Size("size", 4.1*gib))
 	integrity := check("integrity.db", "backup.integrity", "gzip and trailer ok, 4.1 GiB", calm60, fact.Flag("ok", true), fact.Size("size", 4.1*gib), fact.Pct("size_ratio", 101))
 	app := check("log.app", "log.count", "errors in the last hour", calm60, fact.Number("count", 3), fact.Number("per_hour", 3))
-	pglog := check("log.postgres", "log.match", "PANIC could not write to file: No space left on device", "............................................################",
+	pglog := check("log.postgres", "log.match", "PANIC could not write to file: No space left on device", ".................................................===########",
 		fact.Number("matches", 412), fact.Number("signatures", 2), fact.Number("new_signatures", 1)).
 		bad(checks.Crit, "02:51", broke("new_signatures", "", "> 0")).
 		table("signatures", "count first last sample", row(412, "02:51", "03:07", "PANIC: could not write to file: No space left on device"))
@@ -51,7 +51,7 @@ func database() []*state {
 	ping := check("pg.ping", "pg.ping", "PostgreSQL 16.4, primary, up 41 d", calm60,
 		fact.Flag("ok", true), fact.Dur("latency", ms(0.9)), fact.Dur("up", 41*24*time.Hour), fact.Word("version", "16.4"), fact.Flag("recovery", false))
 	ping.Result.Target = "advanced_lms_prod at localhost"
-	conn := check("pg.connections", "pg.connections", "", "............................................================",
+	conn := check("pg.connections", "pg.connections", "", "...................................................=========",
 		fact.Pct("used", 83.5), fact.Flag("full", false), fact.Number("connections", 81), fact.Number("usable", 97), fact.Number("active", 44), fact.Number("idle", 20), fact.Number("idle_in_tx", 17), fact.Number("waiting", 12),
 		fact.Dur("idle_in_tx_age", 372*time.Second), fact.Dur("oldest_xact", 372*time.Second), fact.Dur("longest_query", 358*time.Second)).
 		bad(checks.Warn, "02:52", broke("used", "", "> 80%"), broke("oldest_xact", "", "> 5m")).trend("used", climb(30, 83.5)).
@@ -60,17 +60,17 @@ func database() []*state {
 			row(4502, "lms", "advanced_lms_prod", "lms-api", "10.0.0.7", "active", 358*time.Second, 358*time.Second, "Lock:transactionid", "UPDATE enrollments SET progress = $1 WHERE id = $2"),
 			row(4519, "lms", "advanced_lms_prod", "lms-api", "10.0.0.7", "active", 301*time.Second, 301*time.Second, "Lock:tuple", "SELECT * FROM enrollments WHERE id = $1 FOR UPDATE"),
 			row(4533, "lms", "advanced_lms_prod", "lms-api", "10.0.0.7", "active", 12*time.Second, 12*time.Second, "IO:DataFileExtend", "INSERT INTO audit_logs (actor, action, created_at) VALUES ($1, $2, now())"))
-	locks := check("pg.locks", "pg.locks", "", "............................................################",
+	locks := check("pg.locks", "pg.locks", "", ".................................................===########",
 		fact.Number("blocked", 12), fact.Dur("longest_wait", 358*time.Second), fact.Number("depth", 2), fact.Number("roots", 1), fact.Number("frees", 12)).
 		bad(checks.Crit, "02:52", broke("longest_wait", "", "> 1m")).trend("blocked", climb(0, 12)).
 		table("roots", "pid frees state age user app client since query", row(4411, 12, "idle in transaction", 372*time.Second, "lms", "lms-worker", "10.0.0.8", "03:01", "UPDATE enrollments SET progress = $1 WHERE id = $2")).
 		table("blocked", "pid blocked_by wait mode relation user app query",
 			row(4502, "4411", 358*time.Second, "ShareLock", "", "lms", "lms-api", "UPDATE enrollments SET progress = $1 WHERE id = $2"),
 			row(4519, "4502", 301*time.Second, "ExclusiveLock", "enrollments", "lms", "lms-api", "SELECT * FROM enrollments WHERE id = $1 FOR UPDATE"))
-	tps := check("pg.tps", "pg.tps", "", "............................................================",
+	tps := check("pg.tps", "pg.tps", "", "...................................................=========",
 		fact.Number("tps", 14), fact.Number("tps_usual", 210), fact.Pct("tps_ratio", 7), fact.Number("commits", 10), fact.Number("rollbacks", 4), fact.Pct("rollbacks_share", 31), fact.Pct("cache_hit", 99.1), fact.Number("deadlocks", 0), fact.Size("temp", 0.0), fact.Dur("measured", 10*time.Second)).
 		bad(checks.Warn, "02:53", broke("rollbacks_share", "", "> 5%")).trend("tps", climb(210, 14))
-	slow := check("pg.slow", "pg.slow", "", "............................................================",
+	slow := check("pg.slow", "pg.slow", "", "...................................................=========",
 		fact.Number("slow", 3), fact.Number("heavy", 1), fact.Dur("worst_mean", 2100*time.Millisecond), fact.Pct("worst_share", 71), fact.Number("statements", 48), fact.Flag("delta", true)).
 		bad(checks.Warn, "02:54", broke("slow", "", "> 0")).
 		table("statements", "calls total mean stddev rows share query",
