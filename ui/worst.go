@@ -27,7 +27,7 @@ var worstSpec = pane.Spec{
 		return &worst{Table: pane.Table{
 			Marks: true, Empty: "no check has been configured",
 			Columns: []pane.Column{
-				{Title: "check", Min: 8, Max: 26, Keep: 9},
+				{Title: "check", Min: 8, Max: 20, Keep: 9},
 				{Title: "what", Min: 18, Keep: 8, Fill: true},
 				{Title: "since", Min: 5, Max: 6, Right: true, Keep: 7},
 				{Title: "sure", Min: 3, Max: 5, Keep: 3},
@@ -48,7 +48,7 @@ func (w *worst) Show(s watch.Snapshot) {
 		level := shownLevel(st, s.At)
 		rows[i] = pane.Row{
 			ID: st.Check.ID, Level: level, Faint: level == checks.OK || level == checks.Skipped || st.HeldBy != "",
-			Cells: []pane.Cell{{Text: name(st)}, {Text: sentence(st, s.At)}, {Text: since(st, s.At)}, {Text: sure(st)}, {Ticks: st.Ticks}},
+			Cells: []pane.Cell{{Text: st.Check.ID}, {Text: sentence(st, s.At)}, {Text: since(st, s.At)}, {Text: sure(st)}, {Ticks: st.Ticks}},
 			Sub:   holds(held[st.Check.ID]),
 		}
 	}
@@ -96,15 +96,6 @@ func shownLevel(s watch.State, now time.Time) checks.Level {
 		return checks.Unknown
 	}
 	return s.Level
-}
-
-// name is the check's id, with its target where the id does not say it.
-func name(s watch.State) string {
-	target := s.Result.Target
-	if target == "" || strings.Contains(s.Check.ID, target) {
-		return s.Check.ID
-	}
-	return s.Check.ID + " " + target
 }
 
 // sentence is what is wrong, in words: never only a colour.

@@ -65,10 +65,13 @@ type Table struct {
 	shown  []int  // indexes of rows that pass the filter
 	widest []int  // measured per column
 	at     string // ID of the row under the cursor
+	moved  bool   // the cursor was put somewhere; until then it is on the first row
 	filter string
 }
 
-// SetRows replaces the rows; the cursor stays on the row it was on.
+// SetRows replaces the rows; the cursor stays on the row it was put on. One
+// that nobody has moved, or that was moved back to the top, stays at the top,
+// so that a list of what is worst shows the worst.
 func (t *Table) SetRows(rows []Row) {
 	t.rows = rows
 	t.widest = make([]int, len(t.Columns))
@@ -102,6 +105,7 @@ func (t *Table) Move(n int) {
 	if row, ok := t.Selected(); ok {
 		t.at = row.ID
 	}
+	t.moved = t.scroll.Cursor > 0
 }
 
 // Moves are the actions that move the cursor.
@@ -119,7 +123,7 @@ func (t *Table) Selected() (Row, bool) {
 func (t *Table) Select(id string) {
 	for i, at := range t.shown {
 		if t.rows[at].ID == id {
-			t.scroll.Cursor, t.at = i, id
+			t.scroll.Cursor, t.at, t.moved = i, id, true
 		}
 	}
 }
@@ -136,8 +140,12 @@ func (t *Table) refilter() {
 	}
 	t.scroll.total = len(t.shown)
 	t.scroll.Cursor = clamp(t.scroll.Cursor, 0, len(t.shown)-1)
-	t.Select(t.at)
-	if row, ok := t.Selected(); ok && t.at == "" {
+	if t.moved {
+		t.Select(t.at)
+	} else {
+		t.scroll.Cursor = clamp(0, 0, len(t.shown)-1)
+	}
+	if row, ok := t.Selected(); ok && (t.at == "" || !t.moved) {
 		t.at = row.ID
 	}
 }

@@ -152,7 +152,7 @@ func headline(s source) string {
 		}
 	}
 	for _, name := range headlines {
-		if f, ok := lowest(s, name); ok {
+		if f, ok := telling(s, name); ok {
 			return measure(s, name, f.Value)
 		}
 	}
@@ -201,17 +201,22 @@ func measure(s source, name string, v fact.Value) string {
 	return v.String()
 }
 
-// lowest is the fact, of several labels the one with the smallest number:
-// what is left of the certificate that ends first.
-func lowest(s source, name string) (fact.Fact, bool) {
-	var low fact.Fact
+// telling is the fact, of several labels the one that is worst off: what is
+// left of the certificate that ends first, the busiest container.
+func telling(s source, name string) (fact.Fact, bool) {
+	higher := false
+	if s.Check.Module != nil {
+		spec, _ := s.Check.Module.FactSpec(name)
+		higher = spec.Worse == fact.Higher
+	}
+	var worst fact.Fact
 	found := false
 	for _, f := range s.facts.Facts {
-		if f.Name == name && f.Type.Numeric() && !math.IsNaN(f.Num) && (!found || f.Num < low.Num) {
-			low, found = f, true
+		if f.Name == name && f.Type.Numeric() && !math.IsNaN(f.Num) && (!found || (f.Num < worst.Num) != higher) {
+			worst, found = f, true
 		}
 	}
-	return low, found
+	return worst, found
 }
 
 // latencies are the facts whose history gives p50 and p95.
@@ -223,9 +228,12 @@ const (
 	leastP95 = 20
 )
 
-// quantiles are p50 and p95 of the samples the monitor keeps, "-" where there
-// are too few, "" where nothing is timed.
+// quantiles are p50 and p95 as the check measured them, else of the samples
+// the monitor keeps: "-" where there are too few, "" where nothing is timed.
 func quantiles(s source) (p50, p95 string) {
+	if _, ok := s.num("p50", ""); ok {
+		return s.say("p50", ""), s.say("p95", "")
+	}
 	for _, name := range latencies {
 		trend := sorted(s.trend(name, ""))
 		if len(trend) == 0 {
