@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -70,12 +69,4 @@ func fillRedis(ctx context.Context, client *redis.Client) error {
 		return fmt.Errorf("filling redis: %w", err)
 	}
 	return nil
-}
-
-// redisUp reports whether the sandbox's Redis answers.
-func redisUp(socket string) func() bool {
-	return func() bool {
-		_, err := os.Stat(socket)
-		return err == nil
-	}
 }

@@ -14,10 +14,8 @@ import (
 
 // block is what a service or a limit says about a module.
 type block struct {
-	id, use    string
-	with       map[string]any
-	warn, fail string
-	needs      []string
+	id, use string
+	needs   []string
 
 	idAt, useAt, withAt, warnAt, failAt, needsAt ast.Node
 }

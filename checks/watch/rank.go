@@ -106,3 +106,17 @@ func cause(states []State, index map[string]int, of int, visited map[int]bool) s
 	}
 	return ""
 }
+
+// Once is a snapshot of checks that were each run a single time: the sample's
+// level is the level, and causes are folded as in a monitor's snapshot.
+func Once(at time.Time, cs []checks.Check, results []checks.Result) Snapshot {
+	states := make([]State, len(cs))
+	for i, c := range cs {
+		states[i] = State{
+			Check: c, Result: results[i], Level: results[i].Level, Raw: results[i].Level, Since: results[i].At,
+			Streak: 1, Need: 1, StaleAfter: results[i].At.Add(3 * c.Interval()),
+		}
+	}
+	hold(states)
+	return Snapshot{Seq: 1, At: at, States: states}
+}

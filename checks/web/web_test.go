@@ -47,7 +47,7 @@ func site(t *testing.T) *httptest.Server {
 		io.WriteString(w, `{"status":"ok","db":{"state":"ok"},"redis":"down","workers":[{"n":3}]}`)
 	})
 	page("/liar", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"status":"degraded"}`) })
-	page("/fail", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 503) })
+	page("/fail", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) })
 	page("/slow", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(700 * time.Millisecond)
 		io.WriteString(w, "ok")
@@ -62,14 +62,14 @@ func site(t *testing.T) *httptest.Server {
 		w.Header().Set("Content-Length", "100")
 		io.WriteString(w, "ok")
 	})
-	page("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/health", 302) })
-	page("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", 302) })
+	page("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/health", http.StatusFound) })
+	page("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
 	page("/away", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://other.invalid/", 302)
+		http.Redirect(w, r, "http://other.invalid/", http.StatusFound)
 	})
 	page("/file", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "file:///etc/passwd")
-		w.WriteHeader(302)
+		w.WriteHeader(http.StatusFound)
 	})
 	page("/big", func(w http.ResponseWriter, r *http.Request) {
 		for range 64 {
@@ -214,7 +214,7 @@ func TestHeadersStayWithTheirHost(t *testing.T) {
 		if r.Header.Get("Authorization") != "Bearer x" {
 			t.Error("the header did not arrive")
 		}
-		http.Redirect(w, r, other.URL, 302)
+		http.Redirect(w, r, other.URL, http.StatusFound)
 	}))
 	defer first.Close()
 	res := run(t, Get, 2*time.Second, map[string]any{"url": first.URL, "cross_host": true, "headers": map[string]any{"Authorization": "Bearer x"}})

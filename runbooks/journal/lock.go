@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -104,13 +103,4 @@ func WhoHolds(dir string) (Holder, bool) {
 		return Holder{}, false
 	}
 	return readHolder(f), true
-}
-
-// bootID identifies this boot of the host, "" where the kernel does not say.
-func bootID() string {
-	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(raw))
 }
