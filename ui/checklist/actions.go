@@ -74,6 +74,7 @@ func (c *checklist) runActions() []pane.Action {
 		action("all", "run every check that is not done", "all checks", c.off(), func() tea.Cmd {
 			return c.ask("run all", "", "", runbooks.Session.StartAll)
 		}, "X"),
+		action("exception", "next item that is not well or not decided", "exceptions", "", c.exception, "e"),
 		action("finish", "finish the run", "finish", c.cannotFinish(), c.finish, "F"),
 		action("abort", "give the run up, for a reason", "", c.off(), c.abort, "A"),
 		action("about", "what the section says, and what was said about the run", "about", "", c.about, "i"),

@@ -570,6 +570,25 @@ func TestTheCursorGoesOnWhenACheckHasPassed(t *testing.T) {
 	})
 }
 
+func TestExceptionsAreReviewedOneAfterTheOther(t *testing.T) {
+	play(t, incident.NewDesk(), func(pl *player) {
+		half(pl)
+		pl.on("certificate")
+		pl.press("a", "enter")
+		pl.press("g")
+		var seen []string
+		for range 5 {
+			pl.press("e")
+			title, _, _ := strings.Cut(pl.p.(pane.Pointer).Point().Line, ":")
+			seen = append(seen, title)
+		}
+		want := []string{"Who turned the log up?", "Containers run", "Set log_statement back to none", "Write the report", "Who turned the log up?"}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("exceptions (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestABadResultIsAcknowledgedAndStaysBad(t *testing.T) {
 	play(t, incident.NewDesk(), func(pl *player) {
 		half(pl)

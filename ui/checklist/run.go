@@ -2,6 +2,7 @@ package checklist
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +91,7 @@ func (l *items) row(it runbooks.ItemRun, n news, th *theme.Theme, now time.Time)
 	title := box(it.State, th) + " " + it.Title
 	if l.narrow {
 		r.Cells = pane.Cells(title, when)
-		if note != "" && (it.State != runbooks.Pending || n.run.Computed(it.ID, now).Blocked != "") {
+		if note != "" && it.State != runbooks.NotApplicable && (it.State != runbooks.Pending || n.run.Computed(it.ID, now).Blocked != "") {
 			r.Sub = "  " + note // below the title
 		}
 		return r
@@ -168,6 +169,34 @@ func (l *items) goOn(after string) {
 	if after == "" {
 		l.step(-1 << 20)
 	}
+}
+
+// exception moves the cursor to the next item that is not well and that nobody
+// has answered for, or that is not decided.
+func (c *checklist) exception() tea.Cmd {
+	ids := c.items.order
+	at, _ := c.items.Selected()
+	start := slices.Index(ids, at.ID) + 1
+	for i := range ids {
+		if id := ids[(start+i)%len(ids)]; c.isException(id) {
+			c.items.Select(id)
+			return nil
+		}
+	}
+	return pane.Notice(checks.OK, "there is no exception left")
+}
+
+func (c *checklist) isException(id string) bool {
+	it, ok := c.run.news.run.Item(id)
+	switch {
+	case !ok:
+		return false
+	case it.State == runbooks.Pending, it.State == runbooks.Interrupted:
+		return true
+	case it.State == runbooks.Warned, it.State == runbooks.Failed, it.State == runbooks.Errored:
+		return it.Ack == nil && it.Override.Expired(c.now)
+	}
+	return false
 }
 
 // item is the item under the cursor.

@@ -317,6 +317,16 @@ func TestTheBusiestContainerAndTheShortestCertificateSpeakForAll(t *testing.T) {
 	}
 }
 
+func TestPressureOverAMinuteIsSaidToBeThat(t *testing.T) {
+	p := showing(System, with(incident.Full(), "sys.psi", func(st *watch.State) {
+		st.Result.Facts = append(st.Result.Facts, fact.Pct("cpu_some_60", 73))
+		st.Result.Why = []checks.Breach{{Fact: "cpu_some_60", Value: fact.PctValue(73), Rule: "cpu_some_60 > 25%", Level: checks.Warn}}
+	}))
+	if got := lineWith(t, p, 120, 40, "psi"); !strings.Contains(got, "73 %") || !strings.Contains(got, "cpu some over 60 s > 25%  io full 44 %") || strings.Contains(got, "0.4 %") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestASiteWithoutADatabaseIsToldHowToAddOne(t *testing.T) {
 	s := incident.Full()
 	kept := s.States[:0]

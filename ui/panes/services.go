@@ -49,8 +49,9 @@ var Services = pane.Spec{
 // whyColumn is the place of the column that says why; it keeps leastWhy cells
 // before others are dropped.
 const (
-	whyColumn = 4
-	leastWhy  = 16
+	whyColumn      = 4
+	leastWhy       = 16
+	narrowServices = 44 // below this a service's name gives way
 )
 
 // isService tells the services from what the other panes show.
@@ -351,7 +352,7 @@ func (p *services) View(f pane.Frame) string {
 		names = max(names, pane.Width(pane.Plain(s.Check.ID)))
 	}
 	p.Columns[0].Min, p.Columns[whyColumn].Min = min(names, mostName), leastWhy
-	if f.W < narrow {
+	if f.W < narrowServices {
 		p.Columns[0].Min, p.Columns[whyColumn].Min = min(names, narrowName+1), leastWhy-2
 	}
 	return clip(p.Table.View(f), f.W)

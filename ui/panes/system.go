@@ -148,14 +148,17 @@ func psiLines(s source) []line {
 	}
 	if b, ok := worstBreach(s.facts.Why); ok {
 		for _, p := range psiNames {
-			if strings.TrimSuffix(b.Fact, "_60") == p[0] {
+			switch b.Fact {
+			case p[0]:
 				headline = p
+			case p[0] + "_60":
+				headline = [2]string{b.Fact, p[1] + " over 60 s"}
 			}
 		}
 	}
 	var rest []string
 	for _, p := range psiNames {
-		if p != headline {
+		if p[0] != strings.TrimSuffix(headline[0], "_60") {
 			rest = append(rest, s.part(p[1], p[0], "", ""))
 		}
 	}
@@ -280,11 +283,17 @@ func procLines(s source) []line {
 			cell := cells(t, row)
 			lines = append(lines, line{
 				id: top[0] + strconv.Itoa(i), name: top[1], value: percent(cell(top[2]).Num), level: checks.OK, rank: 20 + i,
-				note: join(cell("command").String(), "pid "+cell("pid").String(), cell("user").String(), cell("rss").String(), sleeping(cell("state").String())),
+				note: join(program(cell("command").String()), "pid "+cell("pid").String(), cell("user").String(), cell("rss").String(), sleeping(cell("state").String())),
 			})
 		}
 	}
 	return lines
+}
+
+// program is a command line without the directory of the program.
+func program(command string) string {
+	path, args, _ := strings.Cut(command, " ")
+	return strings.TrimSpace(path[strings.LastIndexByte(path, '/')+1:] + " " + args)
 }
 
 // sleeping leaves out the state that says nothing.
