@@ -15,13 +15,13 @@ const usualDays = 3
 // derive adds NAME_usual, NAME_ratio and NAME_growth where the module asks for
 // them and history is long enough. Too little history adds nothing: the facts
 // are optional, and rules leave them out and say so.
-func derive(m *Module, h History, check string, facts []fact.Fact, now time.Time) []fact.Fact {
-	if h == nil {
+func derive(specs map[string]fact.Spec, h History, check string, facts []fact.Fact, now time.Time) []fact.Fact {
+	if h == nil || len(specs) == 0 {
 		return facts
 	}
 	var added []fact.Fact
 	for _, f := range facts {
-		spec, ok := m.FactSpec(f.Name)
+		spec, ok := specs[f.Name]
 		if !ok || !f.Type.Numeric() {
 			continue
 		}
@@ -33,6 +33,22 @@ func derive(m *Module, h History, check string, facts []fact.Fact, now time.Time
 		}
 	}
 	return append(facts, added...)
+}
+
+// remembered are the module's facts whose history is kept; most modules have
+// none, and then nothing is looked up.
+func (m *Module) remembered() map[string]fact.Spec {
+	var specs map[string]fact.Spec
+	for _, s := range m.Facts {
+		if !s.Usual && !s.Growth {
+			continue
+		}
+		if specs == nil {
+			specs = map[string]fact.Spec{}
+		}
+		specs[s.Name] = s
+	}
+	return specs
 }
 
 // usual compares with the median of the daily medians at this hour of the day.

@@ -37,8 +37,9 @@ func (r *Runner) finish(c Check, got outcome, at time.Time, took, waited time.Du
 		r.fail(&res, got.err)
 		return res
 	}
-	res.Facts = derive(c.Module, r.Env().History, c.ID, res.Facts, at)
-	r.record(c, res.Facts, at)
+	specs := c.Module.remembered()
+	res.Facts = derive(specs, r.Env().History, c.ID, res.Facts, at)
+	r.record(specs, c.ID, res.Facts, at)
 	verdict := Judge(c.Module, c.Rules, res.Facts)
 	res.Level, res.Why, res.Undecided = verdict.Level, verdict.Why, verdict.Undecided
 	if len(verdict.Undecided) > 0 {
@@ -141,14 +142,14 @@ func (r *Runner) detail(lines []string) []string {
 	return kept
 }
 
-func (r *Runner) record(c Check, facts []fact.Fact, at time.Time) {
+func (r *Runner) record(specs map[string]fact.Spec, check string, facts []fact.Fact, at time.Time) {
 	recorder, ok := r.Env().History.(Recorder)
 	if !ok {
 		return
 	}
 	for _, f := range facts {
-		if spec, ok := c.Module.FactSpec(f.Name); ok && (spec.Usual || spec.Growth) && f.Type.Numeric() {
-			recorder.Record(c.ID, f.Name, f.Label, Sample{at, f.Num})
+		if _, kept := specs[f.Name]; kept && f.Type.Numeric() {
+			recorder.Record(check, f.Name, f.Label, Sample{at, f.Num})
 		}
 	}
 }
