@@ -36,14 +36,14 @@ type inspected struct {
 	restarts         int
 	created, started time.Time // started is zero if it never was
 	healthcheck      bool
+	terminal         bool    // its output is a terminal's
 	memory           int64   // limit in bytes, 0 for none
 	cores            float64 // limit, 0 for none
 }
 
-// containers lists and describes the containers of a project, those that do
-// not run included; of every one if there is no project. A container that is
-// removed meanwhile is left out.
-func (s *Server) containers(ctx context.Context, project string) ([]inspected, error) {
+// list gives the containers of a project as the engine lists them, those that
+// do not run included; every one if there is no project.
+func (s *Server) list(ctx context.Context, project string) ([]container.Summary, error) {
 	if err := s.reach(ctx); err != nil {
 		return nil, err
 	}
@@ -54,17 +54,24 @@ func (s *Server) containers(ctx context.Context, project string) ([]inspected, e
 	listed, err := call(ctx, s, "listing containers", func(ctx context.Context) (client.ContainerListResult, error) {
 		return s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
 	})
+	return listed.Items, err
+}
+
+// containers lists and describes the containers of a project. A container that
+// is removed meanwhile is left out.
+func (s *Server) containers(ctx context.Context, project string) ([]inspected, error) {
+	listed, err := s.list(ctx, project)
 	if err != nil {
 		return nil, err
 	}
-	if len(listed.Items) > maxContainers {
-		return nil, checks.Failed(checks.Limit, "docker %s: %d containers, more than the %d that are looked at (name a project)", s.name, len(listed.Items), maxContainers)
+	if len(listed) > maxContainers {
+		return nil, checks.Failed(checks.Limit, "docker %s: %d containers, more than the %d that are looked at (name a project)", s.name, len(listed), maxContainers)
 	}
 	var mu sync.Mutex
 	var all []inspected
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, item := range listed.Items {
+	for _, item := range listed {
 		group.Go(func() error {
 			c, err := s.inspect(inner, item.ID)
 			if err != nil {
@@ -113,9 +120,10 @@ func describe(got container.InspectResponse) (inspected, error) {
 	}
 	c := inspected{
 		id: got.ID, name: strings.TrimPrefix(got.Name, "/"), image: got.Config.Image,
-		project: got.Config.Labels[projectLabel], service: got.Config.Labels[serviceLabel],
+		project: got.Config.Labels[projectLabel], service: serviceOf(got.Config.Labels),
 		state: *got.State, restarts: got.RestartCount, created: created, started: started,
 		healthcheck: got.State.Health != nil && got.State.Health.Status != container.NoHealthcheck,
+		terminal:    got.Config.Tty,
 		memory:      got.HostConfig.Memory, cores: float64(got.HostConfig.NanoCPUs) / 1e9,
 	}
 	if c.cores == 0 && got.HostConfig.CPUQuota > 0 {
@@ -125,10 +133,15 @@ func describe(got container.InspectResponse) (inspected, error) {
 		}
 		c.cores = float64(got.HostConfig.CPUQuota) / float64(period)
 	}
-	if strings.EqualFold(got.Config.Labels[oneOffLabel], "true") {
-		c.service = "" // somebody's "compose run", no part of the service
-	}
 	return c, nil
+}
+
+// serviceOf is the compose service that a container is part of, or "".
+func serviceOf(labels map[string]string) string {
+	if strings.EqualFold(labels[oneOffLabel], "true") {
+		return "" // somebody's "compose run", no part of the service
+	}
+	return labels[serviceLabel]
 }
 
 // instant reads a time of the API; "0001-01-01..." and "" are the zero time.

@@ -177,12 +177,13 @@ type spec struct {
 	memory           int64 // MiB
 	nanoCPUs         int64
 	oneOff           bool
+	terminal         bool
 }
 
 // create makes a container as compose would label it and starts it.
 func (e *engine) create(t *testing.T, s spec) string {
 	t.Helper()
-	config := &container.Config{Image: image, Cmd: s.command, Labels: map[string]string{projectLabel: s.project, serviceLabel: s.service, oneOffLabel: "False"}}
+	config := &container.Config{Image: image, Cmd: s.command, Tty: s.terminal, Labels: map[string]string{projectLabel: s.project, serviceLabel: s.service, oneOffLabel: "False"}}
 	if s.oneOff {
 		config.Labels[oneOffLabel] = "True"
 	}

@@ -1,6 +1,7 @@
 // Package docker finds out how the containers of a Docker engine are: whether
 // every service of a compose project is there and healthy, and what the
-// containers use of their limits. It serves the connections of kind "docker".
+// containers use of their limits. It serves the connections of kind "docker",
+// and gives the logs of a service to whoever counts in them.
 //
 // It asks the engine's API and starts no command: "docker-compose ps" exits 0
 // with dead containers. It reads and never changes, and it never leaves a

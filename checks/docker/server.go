@@ -36,6 +36,7 @@ type Server struct {
 	project string
 	expect  []string
 	api     *client.Client
+	streams *client.Client // for logs: bounded by who reads them, not by maxAnswer
 }
 
 // Open checks the host, unix:///path or tcp://host:port, and dials nothing.
@@ -52,23 +53,34 @@ func Open(c checks.Connection) (*Server, error) {
 		return nil, checks.Failed(checks.Unconfigured, "docker connection %s asks for TLS, which needs client certificates that the site file cannot name", c.Name)
 	}
 	s := &Server{name: c.Name, address: address, project: c.Project, expect: c.Expect}
-	s.api, err = client.New(
-		// A connection for each call: they are local, and none is left idle.
-		client.WithHTTPClient(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: client.CheckRedirect}),
-		client.WithHost(host), client.WithDialContext(s.dial), client.WithScheme("http"),
-	)
-	if err != nil {
+	var errStreams error
+	s.api, err = newClient(host, s.dialBounded)
+	s.streams, errStreams = newClient(host, s.dial)
+	if err := errors.Join(err, errStreams); err != nil {
 		return nil, checks.Failed(checks.Unconfigured, "docker connection %s: %w", c.Name, err)
 	}
 	return s, nil
 }
 
+func newClient(host string, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*client.Client, error) {
+	// A connection for each call: they are local, and none is left idle.
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: patience}
+	return client.New(
+		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithHost(host), client.WithDialContext(dial), client.WithScheme("http"),
+	)
+}
+
 // Close has nothing to end: every call closes its own connection.
-func (s *Server) Close() error { return s.api.Close() }
+func (s *Server) Close() error { return errors.Join(s.api.Close(), s.streams.Close()) }
 
 func (s *Server) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, s.address.Scheme, s.address.Host)
+	d := net.Dialer{Timeout: patience}
+	return d.DialContext(ctx, s.address.Scheme, s.address.Host)
+}
+
+func (s *Server) dialBounded(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := s.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +128,14 @@ func call[T any](ctx context.Context, s *Server, what string, do func(context.Co
 	case inner.Err() != nil:
 		err = checks.Failed(checks.Timeout, "docker %s: %s: no answer within %s", s.name, what, patience)
 	default:
-		err = checks.Failed(classOf(err), "docker %s: %s: %w", s.name, what, err)
+		err = s.failed(what, err)
 	}
 	return result, err
+}
+
+// failed says what was asked of which engine and names the error's class.
+func (s *Server) failed(what string, err error) error {
+	return checks.Failed(classOf(err), "docker %s: %s: %w", s.name, what, err)
 }
 
 func classOf(err error) checks.Class {
