@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 )
 
 // Bounds before the YAML parser sees a byte: it is quadratic on deep nesting
@@ -113,11 +114,25 @@ func (r *reader) add(p Problem) {
 	p.File = r.file
 	p.Line = min(max(p.Line, 1), max(1, len(r.lines)))
 	if p.Excerpt == "" && p.Line <= len(r.lines) {
-		p.Excerpt = r.hide(strings.TrimRight(r.lines[p.Line-1], "\r"))
+		p.Excerpt = r.hide(printable(r.lines[p.Line-1]))
 	}
 	p.Col = min(max(p.Col, 1), len(p.Excerpt)+1)
-	p.Msg, p.Hint = r.hide(p.Msg), r.hide(p.Hint)
+	p.Msg, p.Hint = clean.Line(r.hide(p.Msg), 0), clean.Line(r.hide(p.Hint), 0)
 	r.problems = append(r.problems, p)
+}
+
+// printable is a line of the file fit for a terminal, every character in its
+// column so that the caret still points at the right one.
+func printable(line string) string {
+	return strings.Map(func(c rune) rune {
+		if c == '\t' {
+			return ' '
+		}
+		if one := string(c); clean.Line(one, 0) != one {
+			return '?'
+		}
+		return c
+	}, strings.TrimRight(line, "\r"))
 }
 
 // hide keeps what was resolved as a secret out of every message.

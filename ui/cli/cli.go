@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/ui/theme"
 )
 
@@ -65,15 +66,19 @@ func Main(ctx context.Context, def Program, args []string) int {
 	return codeOf(err)
 }
 
+// maxComplaint bounds an error's text: a file that is wrong all over must not
+// flood the terminal.
+const maxComplaint = 16 << 10
+
 // complain prints an error that the command's own output has not told yet.
 func (p *program) complain(err error) {
 	var e *exit
 	if err == nil || errors.As(err, &e) && e.err == nil {
 		return
 	}
-	fmt.Fprintf(p.Stderr, "error: %v\n", err)
+	fmt.Fprintf(p.Stderr, "error: %s\n", clean.Block(err.Error(), maxComplaint))
 	if e != nil && e.hint != "" {
-		fmt.Fprintf(p.Stderr, "hint: %s\n", e.hint)
+		fmt.Fprintf(p.Stderr, "hint: %s\n", clean.Line(e.hint, 0))
 	}
 }
 

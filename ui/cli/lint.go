@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 )
@@ -106,7 +107,7 @@ func (p *program) printDiagnostics(found []markdown.Diagnostic) error {
 		return printJSON(p.Stdout, found, true)
 	}
 	for _, d := range found {
-		fmt.Fprintln(p.Stdout, d)
+		fmt.Fprintln(p.Stdout, clean.Line(d.String(), 0))
 	}
 	return nil
 }

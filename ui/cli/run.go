@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
@@ -80,7 +81,7 @@ func (p *program) section(w *world, file, name string) (runbooks.Runbook, string
 	book, diagnostics := markdown.Parse(file, source, markdown.Options{Registry: p.registry, Now: time.Now(), Layer: file})
 	if markdown.HasErrors(diagnostics) {
 		for _, d := range diagnostics {
-			fmt.Fprintln(p.Stderr, d)
+			fmt.Fprintln(p.Stderr, clean.Line(d.String(), 0))
 		}
 		return runbooks.Runbook{}, "", &exit{exitData, fmt.Errorf("%s cannot be run", file), ""}
 	}
@@ -283,7 +284,7 @@ func (p *program) printRun(run runbooks.Run) error {
 	for _, it := range run.Items {
 		if it.Group != group {
 			group = it.Group
-			fmt.Fprintf(p.Stdout, "\n%s\n", group)
+			fmt.Fprintf(p.Stdout, "\n%s\n", clean.Line(group, 0))
 		}
 		p.printItem(it)
 	}
@@ -303,7 +304,7 @@ func (p *program) printItem(it runbooks.ItemRun) {
 	case it.State == runbooks.Pending && it.Kind != runbooks.Check:
 		note = "needs a person"
 	}
-	fmt.Fprintf(p.Stdout, "  %-14s %-22s %s\n", it.State, it.ID, note)
+	fmt.Fprintf(p.Stdout, "  %-14s %-22s %s\n", it.State, it.ID, clean.Line(note, 0))
 	if r := it.Result(); r != nil && it.State != runbooks.Passed {
 		for _, b := range r.Why {
 			fmt.Fprintf(p.Stdout, "  %14s %s\n", "", breachText(b))
