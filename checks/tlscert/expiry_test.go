@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +258,7 @@ func TestTargetsAreReadStrictly(t *testing.T) {
 	for text, want := range map[string]string{
 		"lms.example.com:443": "lms.example.com:443 lms.example.com", "lms.example.com": "lms.example.com:443 lms.example.com", "smtp://mail": "mail:587 mail",
 		"postgres://db:6432": "db:6432 db", "[::1]:443": "[::1]:443 ::1", "https://x": "", "": "", "a b:1": "", "user@host:1": "",
+		"h:abc": "", "h:": "", "h:0": "", "h:65536": "", "h:-1": "", "h\t:1": "", "a:b:c": "", "::1": "[::1]:443 ::1", "[::1]": "[::1]:443 ::1", "h:65535": "h:65535 h",
 	} {
 		got, err := parseTarget(text)
 		if (err == nil) != (want != "") || err == nil && fmt.Sprintf("%s %s", got.addr, got.name) != want {
@@ -280,9 +282,35 @@ func FuzzParseTarget(f *testing.F) {
 	f.Add("[::1]")
 	f.Fuzz(func(t *testing.T, text string) {
 		if got, err := parseTarget(text); err == nil {
-			if _, _, err := net.SplitHostPort(got.addr); err != nil {
+			host, port, err := net.SplitHostPort(got.addr)
+			if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 || n > 65535 || host == "" {
 				t.Fatalf("%q gave the address %q: %v", text, got.addr, err)
 			}
+		}
+	})
+}
+
+// scripted is a peer that says one thing and takes everything.
+type scripted struct {
+	net.Conn
+	answer io.Reader
+}
+
+func (s scripted) Read(b []byte) (int, error)  { return s.answer.Read(b) }
+func (s scripted) Write(b []byte) (int, error) { return len(b), nil }
+
+func FuzzPostgresAnswer(f *testing.F) {
+	for _, seed := range []string{"S", "N", "E\x00\x00\x00\x04", "", "SS", "HTTP/1.1 400"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, answer string) {
+		rest := strings.NewReader(answer)
+		err := startPostgres(scripted{answer: rest})
+		if (err == nil) != strings.HasPrefix(answer, "S") {
+			t.Fatalf("%q: %v", answer, err)
+		}
+		if err == nil && rest.Len() != len(answer)-1 {
+			t.Fatalf("%d bytes of the handshake were taken", len(answer)-1-rest.Len())
 		}
 	})
 }

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/advanced-lms/opsdeck/checks"
 )
@@ -58,34 +61,73 @@ func parseTarget(text string) (target, error) {
 	if err != nil {
 		host, given = strings.Trim(t.addr, "[]"), port
 	}
-	if host == "" || given == "" || strings.ContainsAny(host, "/ @[]{}") {
+	if !isHost(host) || !isPort(given) {
 		return t, fmt.Errorf("%q is not a target, expected host:port", text)
 	}
 	t.addr, t.name = net.JoinHostPort(host, given), host
 	return t, nil
 }
 
-// handshake connects and begins TLS. The error of a chain that is refused is a
+// isHost accepts a name or an address; only an address may have colons.
+func isHost(text string) bool {
+	odd := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("/@[]{}", r)
+	}
+	if text == "" || strings.ContainsFunc(text, odd) {
+		return false
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil || !strings.Contains(text, ":")
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+// handshake connects and begins TLS. answered: the peer spoke TLS, whatever
+// came of it. The error of a chain that is refused is a
 // *tls.CertificateVerificationError.
-func (t target) handshake(ctx context.Context, dialer *net.Dialer, config *tls.Config) error {
+func (t target) handshake(ctx context.Context, dialer *net.Dialer, config *tls.Config) (answered bool, err error) {
 	raw, err := dialer.DialContext(ctx, "tcp", t.addr)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer raw.Close()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := raw.SetDeadline(deadline.Add(-100 * time.Millisecond)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	if t.start != nil {
 		if err := t.start(raw); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return tls.Client(raw, config).HandshakeContext(ctx)
+	peer := &listener{Conn: raw}
+	err = tls.Client(peer, config).HandshakeContext(ctx)
+	return peer.spokeTLS(), err
+}
+
+// A listener keeps the first bytes that come: a server that is too old for us,
+// or refuses us, says so in a TLS record, a server of another protocol does not.
+type listener struct {
+	net.Conn
+	head []byte
+}
+
+func (l *listener) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.head = append(l.head, b[:min(n, 2-len(l.head))]...)
+	return n, err
+}
+
+// spokeTLS: the first record is an alert or a handshake, of SSL 3 or later.
+func (l *listener) spokeTLS() bool {
+	const alert, handshake, version = 21, 22, 3
+	return len(l.head) == 2 && (l.head[0] == alert || l.head[0] == handshake) && l.head[1] == version
 }
 
 // maxDialogue bounds what is read before TLS begins.
@@ -138,8 +180,11 @@ func startPostgres(conn net.Conn) error {
 	if _, err := io.ReadFull(conn, answer[:]); err != nil {
 		return fmt.Errorf("postgres SSLRequest: %w", err)
 	}
-	if answer[0] != 'S' {
+	switch answer[0] {
+	case 'S':
+		return nil
+	case 'N':
 		return checks.Failed(checks.TLS, "the server does not offer TLS")
 	}
-	return nil
+	return checks.Failed(checks.TLS, "the server answered %q to SSLRequest, expected S or N", answer[:])
 }
