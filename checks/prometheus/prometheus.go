@@ -60,7 +60,7 @@ var Query = module(checks.Module{
 	},
 	Facts: []fact.Spec{
 		{Name: "value", Type: fact.Count, Label: "series", Signed: true, Usual: true, Doc: "the result; one for each series where there are several"},
-		{Name: "points", Type: fact.Count, Unit: "series", Doc: "series in the result"},
+		{Name: "points", Type: fact.Count, Unit: "series", Doc: "series in the result that have a value"},
 	},
 	Timeout: 10 * time.Second, Every: 30 * time.Second,
 	Example: "use: metric.query\nwith: {query: 'sum(rate(http_requests_total{code=~\"5..\"}[1h]))'}\nwarn: value > 1",
@@ -77,6 +77,7 @@ type answer struct {
 	Status    string
 	Error     string
 	ErrorType string
+	Warnings  []string // about a result that came all the same: a store was down
 	Data      struct {
 		ResultType string
 		Result     json.RawMessage
@@ -103,17 +104,46 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	facts, err := values(a)
+	taken, err := values(a)
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	f := checks.Findings{Target: args.Text("query"), Detail: []string{args.Text("query")}}
-	f.Facts = append(facts, fact.Number("points", len(facts)))
-	f.Note = "the value is " + strconv.FormatFloat(facts[0].Num, 'g', 3, 64)
-	if len(facts) > 1 {
-		f.Note = fmt.Sprintf("%d series, the first is %.3g", len(facts), facts[0].Num)
+	expr := args.Text("query")
+	f := checks.Findings{Target: expr, Detail: []string{expr}, Note: taken.note()}
+	f.Facts = append(taken.facts, fact.Number("points", len(taken.facts)))
+	for _, warning := range a.Warnings {
+		f.Detail = append(f.Detail, fmt.Sprintf("the metrics server warns: %.200s", warning))
+	}
+	for _, name := range taken.empty {
+		f.Detail = append(f.Detail, "left out, its value is NaN: "+name)
 	}
 	return f, nil
+}
+
+// taken is what a result came to.
+type taken struct {
+	facts []fact.Fact
+	empty []string // series whose value is NaN: a division of nothing by nothing
+}
+
+func (t taken) note() string {
+	text := "the value is " + format(t.facts[0].Num)
+	if len(t.facts) > 1 {
+		text = fmt.Sprintf("%d series, the first is %s", len(t.facts), format(t.facts[0].Num))
+	}
+	if len(t.empty) > 0 {
+		text += fmt.Sprintf(", %d left out as NaN", len(t.empty))
+	}
+	return text
+}
+
+// format shows three significant digits of a small number, and a large one as
+// every other count is shown.
+func format(n float64) string {
+	if math.Abs(n) < 100 {
+		return strconv.FormatFloat(n, 'g', 3, 64)
+	}
+	return fact.FormatNumber(n)
 }
 
 // ask sends the query and reads the reply, whatever its status: errors come
@@ -139,70 +169,88 @@ func (s *Server) ask(ctx context.Context, client *http.Client, expr string) (ans
 	if len(raw) > maxAnswer {
 		return a, checks.Failed(checks.Limit, "the answer is larger than %d MiB", maxAnswer>>20)
 	}
-	if err := json.Unmarshal(raw, &a); err != nil || a.Status == "" {
-		class := checks.Parse
-		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-			class = checks.Auth
-		}
-		return a, checks.Failed(class, "the metrics server answers %s, and not in the form of its query API", res.Status)
+	if err := json.Unmarshal(raw, &a); err != nil {
+		a.Status = ""
 	}
-	if a.Status != "success" {
-		return a, checks.Failed(checks.Other, "the metrics server refuses the query: %s: %.200s", a.ErrorType, a.Error)
+	return a, a.problem(res)
+}
+
+// problem is why there is no result to read, nil if there is one.
+func (a answer) problem(res *http.Response) error {
+	class := checks.Other
+	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
+		class = checks.Auth
 	}
-	return a, nil
+	switch {
+	case a.Status == "" && class == checks.Other:
+		return checks.Failed(checks.Parse, "the metrics server answers %s, and not in the form of its query API", res.Status)
+	case a.Status == "":
+		return checks.Failed(class, "the metrics server answers %s", res.Status)
+	case a.Status != "success":
+		return checks.Failed(class, "the metrics server refuses the query: %s: %.200s", a.ErrorType, a.Error)
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return checks.Failed(class, "the metrics server answers %s, with a result that is not to be trusted", res.Status)
+	}
+	return nil
 }
 
 // values are the numbers of a result, by series. Several are labelled.
-func values(a answer) ([]fact.Fact, error) {
+func values(a answer) (taken, error) {
 	switch a.Data.ResultType {
 	case "scalar":
 		var one sample
 		if err := json.Unmarshal(a.Data.Result, &one); err != nil {
-			return nil, checks.Failed(checks.Parse, "a scalar that is no pair of time and value: %v", err)
+			return taken{}, checks.Failed(checks.Parse, "a scalar that is no pair of time and value: %v", err)
 		}
-		n, err := one.number()
-		return []fact.Fact{fact.Number("value", n)}, err
+		return vector([]series{{Value: one}})
 	case "vector":
-		return vector(a.Data.Result)
+		var all []series
+		if err := json.Unmarshal(a.Data.Result, &all); err != nil {
+			return taken{}, checks.Failed(checks.Parse, "a vector of another form: %v", err)
+		}
+		return vector(all)
 	}
-	return nil, checks.Failed(checks.Parse, "the query gives a %s, expected a scalar or a vector", a.Data.ResultType)
+	return taken{}, checks.Failed(checks.Parse, "the query gives a %s, expected a scalar or a vector", a.Data.ResultType)
 }
 
-func vector(raw json.RawMessage) ([]fact.Fact, error) {
-	var all []series
-	if err := json.Unmarshal(raw, &all); err != nil {
-		return nil, checks.Failed(checks.Parse, "a vector of another form: %v", err)
-	}
+func vector(all []series) (taken, error) {
 	switch {
 	case len(all) == 0:
-		return nil, checks.Failed(checks.NoData, "the query has no result: no series matches, or there is nothing to divide by")
+		return taken{}, checks.Failed(checks.NoData, "the query has no result: no series matches, or there is nothing to divide by")
 	case len(all) > maxSeries:
-		return nil, checks.Failed(checks.Limit, "the query gives %d series, at most %d are taken: aggregate it", len(all), maxSeries)
+		return taken{}, checks.Failed(checks.Limit, "the query gives %d series, at most %d are taken: aggregate it", len(all), maxSeries)
 	}
-	var facts []fact.Fact
+	var t taken
 	for _, s := range all {
 		n, err := s.Value.number()
 		if err != nil {
-			return nil, err
+			return taken{}, err
+		}
+		if math.IsNaN(n) {
+			t.empty = append(t.empty, label(s.Metric))
+			continue
 		}
 		one := fact.Number("value", n)
 		if len(all) > 1 {
 			one = one.On(label(s.Metric))
 		}
-		facts = append(facts, one)
+		t.facts = append(t.facts, one)
 	}
-	return facts, nil
+	if len(t.facts) == 0 {
+		return taken{}, checks.Failed(checks.NoData, "the query's value is NaN: there is nothing to divide by")
+	}
+	return t, nil
 }
 
-// number reads the value; NaN and infinity are what a division by nothing
-// gives, and no data.
+// number reads the value, in decimal. NaN is the caller's to leave out;
+// infinity is a number divided by nothing, and no data.
 func (s sample) number() (float64, error) {
 	text, ok := s[1].(string)
 	n, err := strconv.ParseFloat(text, 64)
-	if !ok || err != nil {
+	if !ok || err != nil || strings.ContainsAny(text, "xX_") {
 		return 0, checks.Failed(checks.Parse, "the value %v is not a number", s[1])
 	}
-	if math.IsNaN(n) || math.IsInf(n, 0) {
+	if math.IsInf(n, 0) {
 		return 0, checks.Failed(checks.NoData, "the query's value is %s: there is nothing to divide by", text)
 	}
 	return n, nil

@@ -2,6 +2,8 @@ package prometheus
 
 import (
 	"encoding/json"
+	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,6 +55,18 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 		{"a refused query", `{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:1: parse error"}`, 400, checks.Unknown, checks.Other, "parse error"},
 		{"a matrix", `{"status":"success","data":{"resultType":"matrix","result":[]}}`, 200, checks.Unknown, checks.Parse, "expected a scalar or a vector"},
 		{"no permission", `Unauthorized`, 401, checks.Unknown, checks.Auth, "401"},
+		{"no permission, said in JSON", `{"status":"error","errorType":"unauthorized","error":"no token"}`, 401, checks.Unknown, checks.Auth, "no token"},
+		{"forbidden, said in JSON", `{"status":"error","errorType":"forbidden","error":"not you"}`, 403, checks.Unknown, checks.Auth, "not you"},
+		{"a result with an error's status", `{"status":"success","data":{"resultType":"scalar","result":[1,"0.1"]}}`, 500, checks.Unknown, checks.Other, "500"},
+		{"not ready", `{"status":"error","errorType":"unavailable","error":"not ready"}`, 503, checks.Unknown, checks.Other, "not ready"},
+		{"a large number", `{"status":"success","data":{"resultType":"scalar","result":[1,"1234"]}}`, 200, checks.Crit, "", "the value is 1234"},
+		{"a large fraction", `{"status":"success","data":{"resultType":"scalar","result":[1,"1234567.8"]}}`, 200, checks.Crit, "", "the value is 1234567.8"},
+		{"a small number", `{"status":"success","data":{"resultType":"scalar","result":[1,"0.00012345"]}}`, 200, checks.OK, "", "the value is 0.000123"},
+		{"a hexadecimal number", `{"status":"success","data":{"resultType":"scalar","result":[1,"0x1p3"]}}`, 200, checks.Unknown, checks.Parse, "not a number"},
+		{"a scalar NaN", `{"status":"success","data":{"resultType":"scalar","result":[1,"NaN"]}}`, 200, checks.Unknown, checks.NoData, "NaN"},
+		{"one NaN of two", `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"7"]}]}}`, 200, checks.Crit, "", "the value is 7, 1 left out as NaN"},
+		{"NaN everywhere", `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"NaN"]}]}}`, 200, checks.Unknown, checks.NoData, "NaN"},
+		{"infinity", `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"+Inf"]},{"metric":{"a":"2"},"value":[1,"7"]}]}}`, 200, checks.Unknown, checks.NoData, "Inf"},
 		{"another server", `<html>hello</html>`, 200, checks.Unknown, checks.Parse, "not in the form"},
 	}
 	for _, tt := range tests {
@@ -70,6 +84,25 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 				t.Errorf("%v, class %q: %s %s", res.Level, res.Class, res.Note, res.Err)
 			}
 		})
+	}
+}
+
+func TestWhatTheServerSaysAboutItsResultIsEvidence(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"status":"success","warnings":["partial response: store down"],"data":{"resultType":"vector","result":[
+{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"0.5"]}]}}`)
+	}))
+	defer srv.Close()
+	res := run(t, srv.URL, "value > 1", "")
+	detail := strings.Join(res.Detail, "\n")
+	for _, part := range []string{"partial response: store down", `left out, its value is NaN: {a="1"}`} {
+		if !strings.Contains(detail, part) {
+			t.Errorf("no %q in\n%s", part, detail)
+		}
+	}
+	value, ok := res.Fact("value", `{a="2"}`)
+	if points, _ := res.Fact("points", ""); res.Level != checks.OK || !ok || value.Num != 0.5 || points.Num != 1 {
+		t.Errorf("%v: %v", res.Level, res.Facts)
 	}
 }
 
@@ -130,8 +163,14 @@ func FuzzAnswer(f *testing.F) {
 		if json.Unmarshal([]byte(body), &a) != nil {
 			return
 		}
-		if facts, err := values(a); err == nil && len(facts) == 0 {
+		taken, err := values(a)
+		if err == nil && len(taken.facts) == 0 {
 			t.Fatal("neither a value nor an error")
+		}
+		for _, f := range taken.facts {
+			if math.IsNaN(f.Num) || math.IsInf(f.Num, 0) {
+				t.Fatalf("%v was taken for a number", f.Num)
+			}
 		}
 	})
 }
