@@ -20,9 +20,9 @@ var Resolve = module(checks.Module{
 	Reach: checks.Network,
 	Params: []checks.Param{
 		{Name: "name", Type: checks.TextParam, Required: true, Doc: "name to resolve", Example: "lms.example.com"},
-		{Name: "type", Type: checks.TextParam, Default: "A", OneOf: []string{"A", "AAAA", "CNAME", "MX", "TXT", "NS"}, Doc: "kind of record"},
+		{Name: "type", Type: checks.TextParam, Default: "A", OneOf: []string{"A", "AAAA", "CNAME", "MX", "TXT", "NS"}, Doc: "kind of record; CNAME takes the name as complete"},
 		{Name: "expect", Type: checks.TextsParam, Doc: "answers that must be there"},
-		{Name: "server", Type: checks.TextParam, Doc: "resolver to ask, host:port, instead of the host's", Example: "192.0.2.53:53"},
+		{Name: "server", Type: checks.TextParam, Check: checkAddress, Doc: "resolver to ask, host:port, instead of the host's", Example: "192.0.2.53:53"},
 	},
 	Facts: []fact.Spec{
 		{Name: "ok", Type: fact.Bool, Doc: "the name resolved, to what was expected"},
@@ -37,14 +37,9 @@ var Resolve = module(checks.Module{
 })
 
 func resolve(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-	resolver := env.Resolver
-	if server := args.Text("server"); server != "" && env.Dialer != nil {
-		resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return env.Dialer.DialContext(ctx, network, server)
-		}}
-	}
-	if resolver == nil {
-		return checks.Findings{}, checks.Failed(checks.Unconfigured, "no resolver to ask")
+	resolver, err := asked(env, args.Text("server"))
+	if err != nil {
+		return checks.Findings{}, err
 	}
 	name := args.Text("name")
 	began := time.Now()
@@ -71,6 +66,36 @@ func resolve(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	return f, nil
 }
 
+// asked is the host's resolver, or a server that was named: then never the host's.
+func asked(env checks.Env, server string) (*net.Resolver, error) {
+	switch {
+	case server != "" && env.Dialer == nil:
+		return nil, checks.Failed(checks.Unconfigured, "nothing to dial %s with", server)
+	case server != "":
+		return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return env.Dialer.DialContext(ctx, network, server)
+		}}, nil
+	case env.Resolver == nil:
+		return nil, checks.Failed(checks.Unconfigured, "no resolver to ask")
+	}
+	return env.Resolver, nil
+}
+
+// alias is where a name leads, none if it has no CNAME: then LookupCNAME gives
+// the name itself. The name is taken as complete, or a search domain that was
+// appended to it would pass for an alias.
+func alias(ctx context.Context, r *net.Resolver, name string) ([]string, error) {
+	full := strings.TrimSuffix(name, ".") + "."
+	cname, err := r.LookupCNAME(ctx, full)
+	switch {
+	case err != nil:
+		return nil, err
+	case strings.EqualFold(cname, full):
+		return nil, &net.DNSError{Err: "no CNAME record", Name: name, IsNotFound: true}
+	}
+	return []string{cname}, nil
+}
+
 // lookup gives the answers in one form per kind of record.
 func lookup(ctx context.Context, r *net.Resolver, kind, name string) ([]string, error) {
 	switch kind {
@@ -79,11 +104,7 @@ func lookup(ctx context.Context, r *net.Resolver, kind, name string) ([]string, 
 		ips, err := r.LookupIP(ctx, network, name)
 		return each(ips, func(ip net.IP) string { return ip.String() }), err
 	case "CNAME":
-		cname, err := r.LookupCNAME(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		return []string{cname}, nil
+		return alias(ctx, r, name)
 	case "MX":
 		records, err := r.LookupMX(ctx, name)
 		return each(records, func(mx *net.MX) string { return fmt.Sprintf("%d %s", mx.Pref, mx.Host) }), err

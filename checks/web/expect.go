@@ -3,7 +3,9 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -36,13 +38,15 @@ func parseExpect(raw map[string]any) (expectation, error) {
 		case "status":
 			e.statuses, err = statuses(raw[key])
 		case "body":
-			err = e.readBody(fmt.Sprint(raw[key]))
+			err = e.readBody(raw[key])
 		case "json":
 			if e.json, err = texts(raw[key], "json"); err == nil {
 				err = checkPaths(e.json)
 			}
 		case "header":
-			e.header, err = texts(raw[key], "header")
+			if e.header, err = texts(raw[key], "header"); err == nil {
+				err = checkHeaders(e.header)
+			}
 		default:
 			err = fmt.Errorf("expect has no key %q, expected status, body, json or header", key)
 		}
@@ -53,23 +57,42 @@ func parseExpect(raw map[string]any) (expectation, error) {
 	return e, nil
 }
 
+// statuses reads one status or several: a list, or "200,204" as it comes from a
+// command line.
 func statuses(raw any) ([]int, error) {
-	list, ok := raw.([]any)
-	if !ok {
-		list = []any{raw}
+	var list []string
+	switch raw := raw.(type) {
+	case nil:
+	case []any:
+		for _, one := range raw {
+			list = append(list, fmt.Sprint(one))
+		}
+	case []string:
+		list = raw
+	case string:
+		list = strings.Split(raw, ",")
+	default:
+		list = []string{fmt.Sprint(raw)}
+	}
+	if len(list) == 0 {
+		return nil, errors.New("status names none, expected 200 or [200, 204]")
 	}
 	var all []int
 	for _, one := range list {
-		n, err := strconv.Atoi(fmt.Sprint(one))
+		n, err := strconv.Atoi(strings.TrimSpace(one))
 		if err != nil || n < 100 || n > 599 {
-			return nil, fmt.Errorf("status %v is not one of 100 to 599", one)
+			return nil, fmt.Errorf("status %.80q is not one of 100 to 599", one)
 		}
 		all = append(all, n)
 	}
 	return all, nil
 }
 
-func (e *expectation) readBody(text string) error {
+func (e *expectation) readBody(raw any) error {
+	text := fmt.Sprint(raw)
+	if raw == nil || text == "" {
+		return errors.New("body is empty, which every answer has; expected a part of it or /regexp/")
+	}
 	if len(text) > 2 && strings.HasPrefix(text, "/") && strings.HasSuffix(text, "/") {
 		pattern, err := regexp.Compile(text[1 : len(text)-1])
 		if err != nil {
@@ -82,22 +105,47 @@ func (e *expectation) readBody(text string) error {
 	return nil
 }
 
+// texts reads a map of expectations. An empty one would be met by anything.
 func texts(raw any, what string) (map[string]string, error) {
 	m, ok := raw.(map[string]any)
-	if !ok {
+	if !ok || len(m) == 0 {
 		return nil, fmt.Errorf("%s is %v, expected a map", what, raw)
 	}
 	out := map[string]string{}
 	for key, value := range m {
-		out[key] = fmt.Sprint(value)
+		out[key] = plain(value)
 	}
 	return out, nil
+}
+
+// plain is a value as JSON has it, a text without its quotes.
+func plain(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		return value
+	case map[string]any, []any:
+		if text, err := json.Marshal(value); err == nil {
+			return string(text)
+		}
+	}
+	return fmt.Sprint(value)
 }
 
 func checkPaths(paths map[string]string) error {
 	for p := range paths {
 		if _, err := parsePath(p); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func checkHeaders(headers map[string]string) error {
+	for name, part := range headers {
+		if part == "" || part == "null" {
+			return fmt.Errorf("header %s has no value, expected a part of it", name)
 		}
 	}
 	return nil
@@ -122,10 +170,10 @@ func (e expectation) judge(r reply) (findings []finding, bodyOK bool, reason str
 		}
 	}
 	bodyOK = true
-	if missing := e.bodyProblem(r.body); missing != "" {
+	if missing := e.bodyProblem(r); missing != "" {
 		bodyOK, wrong = false, append(wrong, missing)
 	}
-	findings, problem := e.look(r.body)
+	findings, problem := e.look(r)
 	if problem != "" {
 		bodyOK, wrong = false, append(wrong, problem)
 	}
@@ -143,30 +191,32 @@ func listed(statuses []int) string {
 	return strings.Join(texts, " or ")
 }
 
-func (e expectation) bodyProblem(body []byte) string {
+func (e expectation) bodyProblem(r reply) string {
+	where := "the body"
+	if r.truncated {
+		where = "the body, cut off at 1 MiB,"
+	}
 	switch {
-	case e.pattern != nil && !e.pattern.Match(body):
-		return fmt.Sprintf("the body does not match /%s/", e.pattern)
-	case e.body != "" && !bytes.Contains(body, []byte(e.body)):
-		return fmt.Sprintf("the body has no %q", e.body)
+	case e.pattern != nil && !e.pattern.Match(r.body):
+		return fmt.Sprintf("%s does not match /%s/", where, e.pattern)
+	case e.body != "" && !bytes.Contains(r.body, []byte(e.body)):
+		return fmt.Sprintf("%s has no %q", where, e.body)
 	}
 	return ""
 }
 
-// look reads every path of a JSON body.
-func (e expectation) look(body []byte) (all []finding, problem string) {
+// look reads every path of a JSON body. A body that is not one whole document
+// says nothing at any path.
+func (e expectation) look(r reply) (all []finding, problem string) {
 	if len(e.json) == 0 {
 		return nil, ""
 	}
-	var document any
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	broken := decoder.Decode(&document) != nil
+	document, broken := decode(r)
 	for _, p := range slices.Sorted(maps.Keys(e.json)) {
 		f := finding{path: p, want: e.json[p], got: "nothing"}
 		path, err := parsePath(p) // checked when it was bound
-		if value, found := path.in(document); err == nil && !broken && found {
-			f.got = fmt.Sprint(value)
+		if value, found := path.in(document); err == nil && broken == "" && found {
+			f.got = plain(value)
 			f.ok = f.got == f.want
 		}
 		if !f.ok && problem == "" {
@@ -174,8 +224,24 @@ func (e expectation) look(body []byte) (all []finding, problem string) {
 		}
 		all = append(all, f)
 	}
-	if broken {
-		problem = "the body is not JSON"
+	if broken != "" {
+		problem = broken
 	}
 	return all, problem
+}
+
+// decode reads one JSON document and nothing behind it.
+func decode(r reply) (document any, problem string) {
+	if r.truncated {
+		return nil, "the body is larger than 1 MiB and was cut off: it cannot be read as JSON"
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.body))
+	decoder.UseNumber()
+	if decoder.Decode(&document) != nil {
+		return nil, "the body is not JSON"
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, "the body has more behind its JSON"
+	}
+	return document, ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -14,9 +15,9 @@ import (
 var requestParams = []checks.Param{
 	{Name: "url", Type: checks.TextParam, Required: true, Check: checkURL, Doc: "address to ask", Example: "https://lms.example.com/health"},
 	{Name: "method", Type: checks.TextParam, Default: "GET", OneOf: []string{"GET", "HEAD", "OPTIONS"}, Doc: "method; only those that change nothing"},
-	{Name: "expect", Type: checks.MapParam, Check: checkExpect, Doc: "status (200), body (a part, or /regexp/), json ({$.path: value}), header ({Name: part})", Example: "{status: 200, json: {$.status: ok}}"},
-	{Name: "headers", Type: checks.MapParam, Doc: "headers to send, to this host only"},
-	{Name: "cross_host", Type: checks.BoolParam, Default: false, Doc: "follow redirects to other hosts"},
+	{Name: "expect", Type: checks.MapParam, Check: checkExpect, Doc: "status (200; a redirect that is expected is not followed), body (a part, or /regexp/), json ({$.path: value}), header ({Name: part})", Example: "{status: 200, json: {$.status: ok}}"},
+	{Name: "headers", Type: checks.MapParam, Doc: "headers to send, to this host only, and never in clear after https"},
+	{Name: "cross_host", Type: checks.BoolParam, Default: false, Doc: "follow redirects to other hosts, without the headers"},
 	{Name: "ca", Type: checks.TextParam, Doc: "file of certificates in PEM that are trusted besides the system's"},
 }
 
@@ -54,15 +55,11 @@ func get(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	want, err := parseExpect(args.Map("expect"))
-	if err != nil {
-		return checks.Findings{}, checks.Failed(checks.Unconfigured, "%w", err)
-	}
 	r := answered(ctx, env, req)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Findings{}, ctx.Err() // we gave up, not the target
 	}
-	return findings(r, want, req.url.Redacted()), nil
+	return findings(r, req.want, req.url.Redacted()), nil
 }
 
 // answered fetches within the check's own deadline, a little before the
@@ -74,7 +71,7 @@ func answered(ctx context.Context, env checks.Env, req request) reply {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-early))
 		defer cancel()
 	}
-	return req.fetch(ctx, env)
+	return req.fetch(ctx, req.client(env, false))
 }
 
 func findings(r reply, want expectation, target string) checks.Findings {
@@ -100,10 +97,13 @@ func findings(r reply, want expectation, target string) checks.Findings {
 	if r.status != 0 {
 		add(fact.Number("status", r.status))
 	}
-	for name, phase := range map[string]string{"dns": "dns", "connect": "connect", "tls": "tls", "first_byte": "first byte"} {
+	for _, phase := range []string{"dns", "connect", "tls", "first byte"} {
 		if took, ok := r.phase(phase); ok {
-			add(fact.Dur(name, took))
+			add(fact.Dur(strings.ReplaceAll(phase, " ", "_"), took))
 		}
+	}
+	if r.truncated {
+		f.Detail = append(f.Detail, "the body is larger than 1 MiB and was cut off there")
 	}
 	for _, hop := range r.hops {
 		f.Detail = append(f.Detail, "redirected by "+hop)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -13,14 +14,15 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
-// Latency asks an address several times. One sample with name lookup and TLS
-// start-up in it is not a response time, and a fast error would look best.
+// Latency asks an address several times on one connection. A sample with name
+// lookup and TLS start-up in it is not a response time, so the first request is
+// reported apart; and a fast error would look best, so errors are no samples.
 var Latency = module(checks.Module{
 	Name:  "http.latency",
 	Doc:   "Percentiles of the time an address takes to answer rightly, over several requests",
 	Reach: checks.Network,
 	Params: append(slices.Clone(requestParams),
-		checks.Param{Name: "samples", Type: checks.NumberParam, Default: 10.0, Check: checkSamples, Doc: "how many requests, one after the other"},
+		checks.Param{Name: "samples", Type: checks.NumberParam, Default: 10.0, Check: checkSamples, Doc: "how many requests are measured, one after the other, after the one that opens the connection"},
 	),
 	Facts: []fact.Spec{
 		{Name: "p50", Type: fact.Duration, Worse: fact.Higher, Doc: "half of the answers were quicker"},
@@ -28,7 +30,7 @@ var Latency = module(checks.Module{
 		{Name: "p99", Type: fact.Duration, Worse: fact.Higher, Doc: "99 % of the answers were quicker"},
 		{Name: "min", Type: fact.Duration, Doc: "the quickest answer"},
 		{Name: "max", Type: fact.Duration, Worse: fact.Higher, Doc: "the slowest answer"},
-		{Name: "first", Type: fact.Duration, Doc: "the first answer, which finds caches cold"},
+		{Name: "cold", Type: fact.Duration, Optional: true, Doc: "the first answer, with name lookup, connecting and TLS; in none of the others"},
 		{Name: "samples", Type: fact.Count, Unit: "answers", Doc: "answers that were right and are counted"},
 		{Name: "failed", Type: fact.Count, Unit: "answers", Worse: fact.Higher, Doc: "answers that were wrong or did not come"},
 	},
@@ -60,12 +62,8 @@ func latency(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	want, err := parseExpect(args.Map("expect"))
-	if err != nil {
-		return checks.Findings{}, checks.Failed(checks.Unconfigured, "%w", err)
-	}
-	wanted := args.Int("samples")
-	m, err := measure(ctx, env, req, want, wanted)
+	wanted := 1 + args.Int("samples")
+	m, err := measure(ctx, env, req, wanted)
 	if err != nil {
 		return checks.Findings{}, err
 	}
@@ -77,58 +75,82 @@ func latency(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 
 // measured is what several requests came to.
 type measured struct {
-	times  *hdrhistogram.Histogram
-	first  time.Duration
-	failed int
-	wrong  []string // why, one line each
+	times    *hdrhistogram.Histogram // of the warm ones
+	cold     reply                   // the first
+	reopened int                     // connections that the others had to open
+	failed   int
+	wrong    []string // why, one line each
 }
 
 // measure asks one after the other: side by side they would measure each other.
-func measure(ctx context.Context, env checks.Env, req request, want expectation, samples int) (measured, error) {
+func measure(ctx context.Context, env checks.Env, req request, requests int) (measured, error) {
 	m := measured{times: hdrhistogram.New(least, most, digits)}
-	for i := range samples {
-		each, cancel := context.WithTimeout(ctx, 5*time.Second)
-		r := req.fetch(each, env)
-		cancel()
+	client := req.client(env, true)
+	defer client.CloseIdleConnections()
+	for i := range requests {
+		r, why := req.sample(ctx, client)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return m, ctx.Err()
 		}
-		why := ""
-		if r.err != nil {
-			why = reason(r.err)
-		} else if _, _, wrong := want.judge(r); wrong != "" {
-			why = wrong
+		if i == 0 {
+			m.cold = r
 		}
 		if why != "" {
 			m.failed++
 			m.wrong = append(m.wrong, why)
 			if ctx.Err() != nil {
-				m.failed += samples - i - 1
+				m.failed += requests - i - 1
 				return m, nil
 			}
 			continue
 		}
 		if i == 0 {
-			m.first = r.total
+			continue
 		}
-		if err := m.times.RecordValue(min(r.total.Microseconds(), most)); err != nil {
-			return m, fmt.Errorf("recording a response time: %w", err)
+		m.reopened += r.opened
+		if err := m.record(r.total - r.waited); err != nil {
+			return m, err
 		}
 	}
 	return m, nil
+}
+
+// sample makes one request; why is what is wrong with its answer.
+func (r request) sample(ctx context.Context, client *http.Client) (got reply, why string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	got = r.fetch(ctx, client)
+	if got.err != nil {
+		return got, reason(got.err)
+	}
+	_, _, why = r.want.judge(got)
+	return got, why
+}
+
+// record takes the time of a request without that of getting a connection: a
+// server that closes its connections makes each one cold.
+func (m measured) record(took time.Duration) error {
+	if err := m.times.RecordValue(min(took.Microseconds(), most)); err != nil {
+		return fmt.Errorf("recording a response time: %w", err)
+	}
+	return nil
 }
 
 func (m measured) report(target string) checks.Findings {
 	at := func(q float64) time.Duration {
 		return time.Duration(m.times.ValueAtQuantile(q)) * time.Microsecond
 	}
-	return checks.Findings{
-		Target: target,
-		Note:   fmt.Sprintf("p50 %s, p95 %s of %d", fact.FormatDuration(at(50)), fact.FormatDuration(at(95)), m.times.TotalCount()),
+	f := checks.Findings{
+		Target: target, Phases: m.cold.phases,
+		Note: fmt.Sprintf("p50 %s, p95 %s of %d", fact.FormatDuration(at(50)), fact.FormatDuration(at(95)), m.times.TotalCount()),
 		Facts: []fact.Fact{
 			fact.Dur("p50", at(50)), fact.Dur("p95", at(95)), fact.Dur("p99", at(99)),
 			fact.Dur("min", time.Duration(m.times.Min())*time.Microsecond), fact.Dur("max", time.Duration(m.times.Max())*time.Microsecond),
-			fact.Dur("first", m.first), fact.Number("samples", m.times.TotalCount()), fact.Number("failed", m.failed),
+			fact.Dur("cold", m.cold.total), fact.Number("samples", m.times.TotalCount()), fact.Number("failed", m.failed),
 		},
 	}
+	if m.reopened > 0 {
+		f.Detail = []string{fmt.Sprintf("connections are not kept: %d more were opened, and the time of it left out", m.reopened)}
+	}
+	return f
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,11 +11,11 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"os"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/tlscert/trust"
 )
 
 const (
@@ -32,6 +31,7 @@ type request struct {
 	headers   map[string]string
 	crossHost bool
 	roots     *x509.CertPool // nil: the system's
+	want      expectation
 }
 
 // A reply is what came of a request, as far as it came.
@@ -41,10 +41,11 @@ type reply struct {
 	body      []byte
 	truncated bool
 	hops      []string // addresses that redirected, in order
-	final     string   // address of the last answer
 	phases    []checks.Phase
 	total     time.Duration
-	err       error // why there is no whole answer
+	waited    time.Duration // the part of total that went into getting connections
+	opened    int           // connections that were opened for it
+	err       error         // why there is no whole answer
 }
 
 // phase is how long a named part took; ok is false if it did not happen.
@@ -67,85 +68,65 @@ func newRequest(args checks.Args) (request, error) {
 	for name, value := range args.Map("headers") {
 		r.headers[name] = fmt.Sprint(value)
 	}
+	if r.want, err = parseExpect(args.Map("expect")); err != nil {
+		return request{}, checks.Failed(checks.Unconfigured, "%w", err)
+	}
 	if ca := args.Text("ca"); ca != "" {
-		if r.roots, err = trusted(ca); err != nil {
+		if r.roots, err = trust.Roots(ca); err != nil {
 			return request{}, err
 		}
 	}
 	return r, nil
 }
 
-func trusted(ca string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(ca)
-	if err != nil {
-		return nil, fmt.Errorf("reading trusted certificates: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, checks.Failed(checks.Parse, "%s holds no certificate in PEM", ca)
-	}
-	return pool, nil
-}
-
-// checkURL accepts http and https with a host.
-func checkURL(value any) error {
-	text, _ := value.(string)
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q is not a URL, expected http://host/path or https://host/path", text)
-	}
-	return nil
-}
-
-// fetch asks on a connection of its own and follows redirects on the same
-// host. It returns within ctx.
-func (r request) fetch(ctx context.Context, env checks.Env) reply {
+// client makes connections for this request alone and follows no redirect by
+// itself. Connections are kept for the next address only if reuse says so.
+func (r request) client(env checks.Env, reuse bool) *http.Client {
 	transport := &http.Transport{
-		DialContext: env.Dialer.DialContext, DisableKeepAlives: true, DisableCompression: true,
+		DialContext: env.Dialer.DialContext, DisableKeepAlives: !reuse, DisableCompression: true,
 		TLSClientConfig: &tls.Config{RootCAs: r.roots, Time: env.Now}, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeader,
 	}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// fetch asks and follows redirects on the same host. It returns within ctx.
+func (r request) fetch(ctx context.Context, client *http.Client) reply {
 	began := time.Now()
 	var out reply
-	for at := r.url; ; {
+	for at, headers := r.url, r.headers; ; {
 		clock := &stopwatch{}
-		next, err := r.once(ctx, client, clock, at, &out)
-		out.final, out.phases, out.total = at.String(), clock.phases(time.Now()), time.Since(began)
+		next, err := r.once(ctx, client, clock, at, headers, &out)
+		out.phases, out.total = clock.phases(time.Now()), time.Since(began)
+		waited, opened := clock.connection()
+		out.waited, out.opened = out.waited+waited, out.opened+opened
 		if err != nil || next == nil {
 			out.err = err
 			return out
 		}
 		out.hops = append(out.hops, at.Redacted())
-		switch {
-		case len(out.hops) > maxRedirects:
-			out.err = fmt.Errorf("more than %d redirects, the last to %s", maxRedirects, next.Redacted())
+		if out.err = r.refuses(at, next, len(out.hops)); out.err != nil {
 			return out
-		case next.Host != r.url.Host && !r.crossHost:
-			out.err = fmt.Errorf("redirected to another host, %s (cross_host: true follows)", next.Host)
-			return out
-		case next.Scheme != "http" && next.Scheme != "https":
-			out.err = fmt.Errorf("redirected to %s, which is not a web address", next.Scheme)
-			return out
+		}
+		if !mayCarry(r.url, next) {
+			headers = nil // for good: who sent us away does not get them by sending us back
 		}
 		at = next
 	}
 }
 
-// once asks one address; next is where it redirects to, nil if it does not.
-func (r request) once(ctx context.Context, client *http.Client, clock *stopwatch, at *url.URL, out *reply) (next *url.URL, err error) {
+// once asks one address; next is where it redirects to, nil if it does not, or
+// if the redirect is what was expected.
+func (r request) once(ctx context.Context, client *http.Client, clock *stopwatch, at *url.URL, headers map[string]string, out *reply) (next *url.URL, err error) {
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, clock.trace()), r.method, at.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "opsdeck")
 	req.Header.Set("Accept-Encoding", "gzip")
-	for name, value := range r.headers {
-		if at.Host == r.url.Host { // what was meant for one host is not sent to another
-			req.Header.Set(name, value)
+	for name, value := range headers {
+		req.Header.Set(name, value)
+		if http.CanonicalHeaderKey(name) == "Host" {
+			req.Host = value // net/http sends no other
 		}
 	}
 	clock.start = time.Now()
@@ -155,38 +136,26 @@ func (r request) once(ctx context.Context, client *http.Client, clock *stopwatch
 	}
 	defer res.Body.Close()
 	out.status, out.header = res.StatusCode, res.Header
-	if location := res.Header.Get("Location"); location != "" && res.StatusCode >= 300 && res.StatusCode < 400 {
+	location := res.Header.Get("Location")
+	if location != "" && res.StatusCode >= 300 && res.StatusCode < 400 && !slices.Contains(r.want.statuses, res.StatusCode) {
 		next, err = at.Parse(location)
 		if err != nil {
-			return nil, fmt.Errorf("redirected to %q, which is not an address", location)
+			return nil, fmt.Errorf("redirected to %.80q, which is not an address", location)
 		}
+		drain(res)
 		return next, nil
 	}
 	out.body, out.truncated, err = readBody(res)
 	return nil, err
 }
 
-// readBody reads at most maxBody bytes, counted after decompression.
-func readBody(res *http.Response) (body []byte, truncated bool, err error) {
-	var r io.Reader = res.Body
-	if strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
-		z, err := gzip.NewReader(res.Body)
-		if errors.Is(err, io.EOF) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("the body is not the gzip it claims to be: %w", err)
-		}
-		r = z
+// drain reads the small body of a redirect: a connection can be used again only
+// after its end. That it ends early is nothing to us, who go elsewhere.
+func drain(res *http.Response) {
+	const small = 64 << 10
+	if res.ContentLength > 0 && res.ContentLength <= small {
+		_, _ = io.Copy(io.Discard, res.Body) // as above: then another connection is opened
 	}
-	body, err = io.ReadAll(io.LimitReader(r, maxBody+1))
-	if len(body) > maxBody {
-		return body[:maxBody], true, nil
-	}
-	if err != nil {
-		return body, false, fmt.Errorf("the body ends early: %w", err)
-	}
-	return body, false, nil
 }
 
 // reason says in few words why there was no answer.

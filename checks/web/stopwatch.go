@@ -19,6 +19,10 @@ type stopwatch struct {
 	connectBegin, connectEnd     time.Time
 	handshakeBegin, handshakeEnd time.Time
 	written, firstByte           time.Time
+
+	asked  time.Time     // for a connection
+	waited time.Duration // for connections; more than one if the first was closed
+	opened int           // connections that were new
 }
 
 func (s *stopwatch) set(at *time.Time) {
@@ -36,8 +40,27 @@ func (s *stopwatch) first(at *time.Time) {
 	}
 }
 
+// connected ends the wait for a connection.
+func (s *stopwatch) connected(reused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waited += time.Since(s.asked)
+	if !reused {
+		s.opened++
+	}
+}
+
+// connection is how long connections were waited for, and how many were new.
+func (s *stopwatch) connection() (waited time.Duration, opened int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waited, s.opened
+}
+
 func (s *stopwatch) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		GetConn:      func(string) { s.set(&s.asked) },
+		GotConn:      func(info httptrace.GotConnInfo) { s.connected(info.Reused) },
 		DNSStart:     func(httptrace.DNSStartInfo) { s.first(&s.dnsBegin) },
 		DNSDone:      func(httptrace.DNSDoneInfo) { s.set(&s.dnsEnd) },
 		ConnectStart: func(string, string) { s.first(&s.connectBegin) },

@@ -31,19 +31,6 @@ var Connect = module(checks.Module{
 	Run:     connect,
 })
 
-func checkAddresses(value any) error {
-	addresses, _ := value.([]string)
-	if len(addresses) == 0 {
-		return errors.New("no targets")
-	}
-	for _, a := range addresses {
-		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
-			return fmt.Errorf("%q is not a target, expected host:port", a)
-		}
-	}
-	return nil
-}
-
 func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	if env.Dialer == nil {
 		return checks.Findings{}, checks.Failed(checks.Unconfigured, "nothing to dial with")
@@ -60,20 +47,33 @@ func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Findings{}, ctx.Err()
 	}
-	f := checks.Findings{Note: fmt.Sprintf("%d of %d accept", len(targets), len(targets))}
+	var f checks.Findings
+	var failing []string
 	for i, target := range targets {
 		f.Facts = append(f.Facts, fact.Flag("ok", errs[i] == nil).On(target))
 		if errs[i] != nil {
 			f.Facts = append(f.Facts, fact.Word("reason", reason(errs[i])).On(target))
-			f.Note = target + ": " + reason(errs[i])
+			failing = append(failing, target+": "+reason(errs[i]))
 			continue
 		}
 		f.Facts = append(f.Facts, fact.Dur("connect", took[i]).On(target))
 	}
+	f.Detail, f.Note = failing, tally(failing, len(targets))
 	if len(targets) == 1 {
 		f.Target = targets[0]
 	}
 	return f, nil
+}
+
+// tally counts what failed and shows the first.
+func tally(failing []string, targets int) string {
+	switch {
+	case len(failing) == 0:
+		return fmt.Sprintf("%d of %d accept", targets, targets)
+	case targets == 1:
+		return failing[0]
+	}
+	return fmt.Sprintf("%d of %d fail, %s", len(failing), targets, failing[0])
 }
 
 func dial(ctx context.Context, dialer *net.Dialer, target string) (time.Duration, error) {

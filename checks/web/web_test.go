@@ -135,7 +135,6 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 		{"redirects for ever", "/loop", nil, checks.Crit, "more than 5 redirects"},
 		{"redirects to another host", "/away", nil, checks.Crit, "redirected to another host"},
 		{"redirects to a file", "/file", nil, checks.Crit, "redirected to"},
-		{"a bomb", "/bomb", nil, checks.OK, "200 in"},
 		{"not the gzip it claims", "/notgzip", nil, checks.Crit, "not the gzip"},
 		{"a flood of headers", "/headers", nil, checks.Crit, "exceeded"},
 		{"a body without an end", "/trickle", nil, checks.Crit, "no answer in time"},
@@ -152,10 +151,18 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 			if res.Level != tt.want || !strings.Contains(res.Note, tt.says) {
 				t.Errorf("%v: %q %s; want %v, ...%q", res.Level, res.Note, res.Err, tt.want, tt.says)
 			}
-			if size, ok := res.Fact("size", ""); ok && size.Num > maxBody {
-				t.Errorf("%v bytes were kept", size.Num)
-			}
 		})
+	}
+}
+
+// TestABombIsCutOff: 256 MiB that are small on the wire. Whether taking the
+// first of them is slow is the machine's matter.
+func TestABombIsCutOff(t *testing.T) {
+	srv := site(t)
+	res := run(t, Get, 1900*time.Millisecond, map[string]any{"url": srv.URL + "/bomb"})
+	size, ok := res.Fact("size", "")
+	if res.Level > checks.Warn || !ok || size.Num != maxBody || !strings.Contains(strings.Join(res.Detail, ""), "cut off") {
+		t.Errorf("%v, %v bytes were kept: %s %q", res.Level, size.Num, res.Note, res.Detail)
 	}
 }
 
@@ -203,23 +210,6 @@ func TestTLSIsVerified(t *testing.T) {
 		if _, ok := res.Fact(phase, ""); !ok {
 			t.Errorf("no %s in %v", phase, res.Facts)
 		}
-	}
-}
-
-func TestHeadersStayWithTheirHost(t *testing.T) {
-	var seen string
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen = r.Header.Get("Authorization") }))
-	defer other.Close()
-	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer x" {
-			t.Error("the header did not arrive")
-		}
-		http.Redirect(w, r, other.URL, http.StatusFound)
-	}))
-	defer first.Close()
-	res := run(t, Get, 2*time.Second, map[string]any{"url": first.URL, "cross_host": true, "headers": map[string]any{"Authorization": "Bearer x"}})
-	if res.Level != checks.Warn || seen != "" {
-		t.Errorf("%v: %s; the other host saw %q", res.Level, res.Note, seen)
 	}
 }
 
@@ -274,25 +264,11 @@ func TestPortsAcceptOrSayWhyNot(t *testing.T) {
 	closed := l.Addr().String()
 	l.Close()
 	res := run(t, Connect, 5*time.Second, map[string]any{"targets": []string{open, closed}})
-	if res.Level != checks.Crit || res.Why[0].Label != closed || !strings.Contains(res.Note, "connection refused") {
+	if res.Level != checks.Crit || res.Why[0].Label != closed || !strings.HasPrefix(res.Note, "1 of 2 fail, "+closed) || !strings.Contains(res.Note, "connection refused") {
 		t.Errorf("a closed port: %v %s %+v", res.Level, res.Note, res.Why)
 	}
 	if res := run(t, Connect, time.Second, map[string]any{"targets": []string{blackHole(t)}}); res.Level != checks.Crit || !strings.Contains(res.Note, "no answer in time") {
 		t.Errorf("a black hole: %v %s %s", res.Level, res.Note, res.Err)
-	}
-}
-
-func TestLatencyCountsRightAnswersOnly(t *testing.T) {
-	srv := site(t)
-	res := run(t, Latency, 20*time.Second, map[string]any{"url": srv.URL + "/health", "samples": 5})
-	if n, _ := res.Fact("samples", ""); res.Level != checks.OK || n.Num != 5 {
-		t.Errorf("%v: %s %s", res.Level, res.Note, res.Err)
-	}
-	if res := run(t, Latency, 20*time.Second, map[string]any{"url": srv.URL + "/slow", "samples": 3}); res.Level != checks.Warn {
-		t.Errorf("a slow address: %v %s", res.Level, res.Note)
-	}
-	if res := run(t, Latency, 20*time.Second, map[string]any{"url": srv.URL + "/fail", "samples": 3}); res.Level != checks.Unknown || res.Class != checks.NoData || !strings.Contains(res.Err, "3 of 3") {
-		t.Errorf("a fast error: %v %s", res.Level, res.Err)
 	}
 }
 
@@ -319,7 +295,8 @@ func resolver(t *testing.T, answer bool) string {
 	return conn.LocalAddr().String()
 }
 
-// reply4 answers an A question with 192.0.2.7, any other with "no such name".
+// reply4 answers an A question for lms with 192.0.2.7 and one for www with a
+// CNAME that leads there, any other with "no such name".
 func reply4(q []byte) []byte {
 	end := 12
 	for q[end] != 0 {
@@ -328,9 +305,14 @@ func reply4(q []byte) []byte {
 	question := q[12 : end+5]
 	isA := question[len(question)-3] == 1
 	out := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, question...)
-	if !isA || !strings.Contains(string(question), "lms") {
+	switch isWWW := strings.Contains(string(question), "www"); {
+	case !isA || !isWWW && !strings.Contains(string(question), "lms"):
 		out[3], out[7] = 0x83, 0
 		return out
+	case isWWW:
+		out[7] = 2
+		out = append(out, 0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 10, 3, 'l', 'm', 's', 4, 't', 'e', 's', 't', 0)
+		return append(out, 3, 'l', 'm', 's', 4, 't', 'e', 's', 't', 0, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7)
 	}
 	return append(out, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7)
 }
@@ -346,6 +328,9 @@ func TestNamesResolveToWhatIsExpected(t *testing.T) {
 		{"as expected", map[string]any{"name": "lms.test.", "expect": []string{"192.0.2.7"}}, true, checks.OK, "192.0.2.7"},
 		{"to something else", map[string]any{"name": "lms.test.", "expect": []string{"192.0.2.8"}}, true, checks.Crit, "192.0.2.8 is not among"},
 		{"not at all", map[string]any{"name": "gone.test."}, true, checks.Crit, "no such record"},
+		{"an alias", map[string]any{"name": "www.test", "type": "CNAME", "expect": []string{"lms.test."}}, true, checks.OK, "lms.test."},
+		{"no alias", map[string]any{"name": "LMS.test", "type": "CNAME"}, true, checks.Crit, "no such record"},
+		{"no alias, nor an address", map[string]any{"name": "gone.test", "type": "CNAME"}, true, checks.Crit, "no such record"},
 		{"nobody knows", map[string]any{"name": "lms.test."}, false, checks.Unknown, ""},
 	}
 	for _, tt := range tests {
@@ -357,11 +342,44 @@ func TestNamesResolveToWhatIsExpected(t *testing.T) {
 	}
 }
 
+func TestANamedResolverIsNeverReplacedByTheHosts(t *testing.T) {
+	check, problems := checks.NewCheck(Resolve, "dns", map[string]any{"name": "localhost", "server": "192.0.2.53:53"}, checks.Rules{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	res := checks.NewRunner(checks.Env{Root: "/", Resolver: net.DefaultResolver}, nil).Run(t.Context(), check)
+	if res.Level != checks.Unknown || res.Class != checks.Unconfigured {
+		t.Errorf("%v, %q: %s", res.Level, res.Class, res.Note)
+	}
+}
+
+func TestBadAddressesAreRefusedAtLoad(t *testing.T) {
+	for text, good := range map[string]bool{
+		"http://x": true, "HTTPS://x:8443/p?q": true, "http://[::1]:80/": true, "http://192.0.2.1": true,
+		"http://:80": false, "http://": false, "http:///x": false, "http://x:0/": false, "http://x:99999/": false, "http://a b": false, "http://x:yy/": false,
+	} {
+		if err := checkURL(text); (err == nil) != good {
+			t.Errorf("URL %q: %v", text, err)
+		}
+	}
+	for text, good := range map[string]bool{
+		"h:25": true, "[::1]:65535": true, "192.0.2.1:1": true,
+		":80": false, "h": false, "h:": false, "h:0": false, "h:65536": false, "h:xx yy": false, "h:http": false, "a b:1": false, "u@h:1": false, "h:+1": false,
+	} {
+		if err := checkAddresses([]string{"ok:1", text}); (err == nil) != good {
+			t.Errorf("target %q: %v", text, err)
+		}
+	}
+}
+
 func TestBadArgumentsAreRefusedAtLoad(t *testing.T) {
 	for _, raw := range []map[string]any{
 		{"url": "lms.example.com"}, {"url": "ftp://x/"}, {"url": "http://x", "method": "POST"},
 		{"url": "http://x", "expect": map[string]any{"statuss": 200}}, {"url": "http://x", "expect": map[string]any{"status": "fine"}},
 		{"url": "http://x", "expect": map[string]any{"body": "/(/"}}, {"url": "http://x", "expect": map[string]any{"json": map[string]any{"status": "ok"}}},
+		{"url": "http://x", "expect": map[string]any{"status": []any{}}}, {"url": "http://x", "expect": map[string]any{"status": nil}}, {"url": "http://x", "expect": map[string]any{"status": "200,"}},
+		{"url": "http://x", "expect": map[string]any{"body": ""}}, {"url": "http://x", "expect": map[string]any{"body": nil}},
+		{"url": "http://x", "expect": map[string]any{"json": map[string]any{}}}, {"url": "http://x", "expect": map[string]any{"header": map[string]any{"X-Release": nil}}},
 	} {
 		if _, problems := checks.Bind(Get, raw); len(problems) == 0 {
 			t.Errorf("%v was accepted", raw)
