@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,8 +30,8 @@ type driver struct {
 	msgs    chan tea.Msg
 	quit    bool
 	ctx     context.Context
-	painted []string // the lines the terminal has
-	wire    int      // bytes sent for them
+	painted canvas // what the terminal shows
+	wire    int    // bytes sent for it
 }
 
 // fakeTerminal swallows and counts what is written.
@@ -124,24 +123,11 @@ func (d *driver) take(msg tea.Msg) {
 	}
 }
 
-// paint sends a screen as bubbletea's renderer does: changed lines whole, and
-// a newline for each of the others. It sends every screen, not sixty a second.
+// paint sends a screen as the painter does, but every one of them.
 func (d *driver) paint(view string) {
-	lines := strings.Split(view, "\n")
-	if slices.Equal(lines, d.painted) {
-		return
-	}
-	n := len("\x1b[H") + len("\x1b[40H")
-	for i, line := range lines {
-		if i < len(d.painted) && d.painted[i] == line {
-			n++
-			continue
-		}
-		n += len(line) + len("\x1b[K\r\n")
-	}
-	d.painted = lines
-	d.wire += n
-	if _, err := d.m.meter.Write(make([]byte, n)); err != nil {
+	sent := d.painted.draw(frame{epoch: d.m.epoch, text: view})
+	d.wire += len(sent)
+	if _, err := d.m.meter.Write(sent); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -15,11 +15,13 @@ type (
 	heardMsg    pane.NoticeMsg
 )
 
-// The pace of snapshots. Four a second is as fast as anyone reads; when the
-// line to the terminal carries more than the budget, it gets slower.
+// The pace of snapshots: two a second, four while the first results come in.
+// When the line to the terminal carries more than the budget, it gets slower.
 const (
-	fastest = 250 * time.Millisecond
-	slowest = 2 * time.Second
+	eager    = 250 * time.Millisecond
+	settling = 5 * time.Second // how long eager lasts
+	fastest  = 500 * time.Millisecond
+	slowest  = 2 * time.Second
 )
 
 // listen waits for news, lets a moment's worth of it pile up, then reports

@@ -19,11 +19,15 @@ type Terminal interface {
 const byteBudget = 0.73
 
 // A meter is the terminal with a counter of what is written to it. It is also
-// the one place through which the deck writes, so that a clipboard sequence
-// cannot end up in the middle of a frame.
+// the one place through which the deck writes, one write at a time, so that a
+// clipboard sequence cannot end up in the middle of a frame.
 type meter struct {
 	Terminal
 
+	writing sync.Mutex // held as long as the terminal takes
+	ended   bool       // nothing may be written any more
+
+	began time.Time
 	mu    sync.Mutex
 	sent  int64
 	mark  int64     // sent at since
@@ -37,7 +41,8 @@ func newMeter(t Terminal) *meter {
 	if t == nil {
 		t = os.Stdout
 	}
-	return &meter{Terminal: t, since: time.Now(), pause: fastest, limit: 80 * 24 * byteBudget}
+	now := time.Now()
+	return &meter{Terminal: t, began: now, since: now, pause: fastest, limit: 80 * 24 * byteBudget}
 }
 
 // allow sets the budget for a screen of so many cells.
@@ -49,6 +54,24 @@ func (m *meter) allow(cells int) {
 
 // Write writes to the terminal.
 func (m *meter) Write(p []byte) (int, error) {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	return m.write(p)
+}
+
+// finish writes p and refuses whatever comes later: it belongs to the shell.
+func (m *meter) finish(p []byte) error {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	_, err := m.write(p)
+	m.ended = true
+	return err
+}
+
+func (m *meter) write(p []byte) (int, error) {
+	if m.ended {
+		return 0, os.ErrClosed
+	}
 	n, err := m.Terminal.Write(p)
 	m.mu.Lock()
 	m.sent += int64(n)
@@ -74,9 +97,13 @@ func (m *meter) rate() float64 {
 	return m.last
 }
 
-// pace is how long to let news pile up.
+// pace is how long to let news pile up: little at first, when each result is
+// awaited.
 func (m *meter) pace() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if time.Since(m.began) < settling {
+		return min(m.pause, eager)
+	}
 	return m.pause
 }

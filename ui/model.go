@@ -8,11 +8,11 @@
 //
 // Update and View do no I/O. A snapshot reaches Update through one listening
 // command (listen.go) at most four times a second; View gives back the last
-// screen unless something changed, and panes are drawn again only then. What
-// the screen shows is placed so that few lines change: the renderer sends
-// changed lines whole.
+// screen unless something changed, and panes are drawn again only then. Each
+// new screen is handed to the painter (paint.go), which sends the cells that
+// differ (canvas.go).
 //
-// Read model.go, layout.go, keys.go, then run.go. The package knows runbooks
+// Read model.go, layout.go, keys.go, then run.go and paint.go. The package knows runbooks
 // and checks, but no database driver, no /proc library and no os/exec.
 package ui
 
@@ -80,17 +80,20 @@ type Model struct {
 	notices  notices
 	copied   copying
 
-	meter  *meter
-	cost   Cost
-	screen string
-	stale  bool          // screen must be composed again
-	leave  chan struct{} // closed when the operator leaves
+	meter   *meter
+	painter *painter
+	cost    Cost
+	screen  string
+	stale   bool          // screen must be composed again
+	epoch   int           // of the terminal's size: each time the screen is sent whole
+	leave   chan struct{} // closed when the operator leaves
 }
 
 // newModel makes the deck; the terminal's size comes later, in a message.
 func newModel(ctx context.Context, d Deps) *Model {
 	d = d.complete()
 	m := &Model{deps: d, ctx: ctx, theme: d.Theme, leave: make(chan struct{}), meter: newMeter(d.Terminal), stale: true}
+	m.painter = newPainter(m.meter, d.Log)
 	m.regions = []*region{{spec: worstSpec}}
 	specs := slices.Clone(d.Panes)
 	slices.SortStableFunc(specs, func(a, b pane.Spec) int { return a.Order - b.Order })
@@ -249,6 +252,7 @@ func (m *Model) focusOn(i int) {
 
 func (m *Model) resize(size pane.Size) {
 	m.size = size
+	m.epoch++
 	m.meter.allow(size.W * size.H)
 	m.arrange()
 }

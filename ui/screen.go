@@ -6,13 +6,15 @@ import (
 	"github.com/advanced-lms/opsdeck/ui/pane"
 )
 
-// View is the screen. bubbletea asks for it after every message; it is
-// composed only when something changed.
+// View is the screen. bubbletea asks for it after every message and, having no
+// renderer, does nothing with it: the painter is given it. It is composed only
+// when something changed.
 func (m *Model) View() string {
 	defer m.logPanic()
 	if m.stale {
 		m.screen = m.compose()
 		m.stale = false
+		m.painter.show(frame{epoch: m.epoch, text: m.screen})
 	}
 	return m.screen
 }
