@@ -1,6 +1,7 @@
 package runbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,10 +159,13 @@ func (l *Local) StartAll() error {
 		}
 	}
 	if !found {
-		return errors.New("every check of this section is done")
+		return ErrAllDone
 	}
-	l.advance()
-	return l.broken
+	refused := l.advance()
+	if l.broken != nil || len(l.running) > 0 {
+		return l.broken
+	}
+	return refused
 }
 
 func (l *Local) todo(it ItemRun) bool {
@@ -177,20 +181,24 @@ func (l *Local) todo(it ItemRun) bool {
 }
 
 // advance starts the wanted checks whose needs are met now. When nothing runs
-// any more, the rest waits for something that will not come by itself.
-func (l *Local) advance() {
+// any more, the rest waits for something that will not come by itself. The
+// error is that of the first check that was not taken: somebody else holds the
+// journal, say.
+func (l *Local) advance() (refused error) {
 	for _, it := range l.run.Items {
 		if l.broken != nil || l.closed {
-			return
+			return refused
 		}
 		if !l.wanted[it.ID] || l.run.Ready(it.ID, l.o.Now()) != nil {
 			continue
 		}
 		if err := l.startItem(it.ID); err != nil {
 			delete(l.wanted, it.ID)
+			refused = cmp.Or(refused, err)
 		}
 	}
 	if len(l.running) == 0 {
 		clear(l.wanted)
 	}
+	return refused
 }

@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -20,6 +21,9 @@ type Journal interface {
 type Runner interface {
 	Run(context.Context, checks.Check) checks.Result
 }
+
+// ErrAllDone is StartAll's refusal when there is no check left to run.
+var ErrAllDone = errors.New("every check of this section is done")
 
 // A Session drives one run. Its methods return quickly: nil means accepted and
 // recorded, an error says why it was refused. What comes of a started check is

@@ -106,7 +106,7 @@ func (p *program) walk(ctx context.Context, w *world, book runbooks.Runbook, sec
 	if err != nil {
 		return runbooks.Run{}, fmt.Errorf("preparing the run: %w", err)
 	}
-	err = patiently(ctx, func() error { return startOrRetry(session) })
+	err = patiently(ctx, func() error { return start(session) })
 	if err == nil {
 		err = settled(ctx, session)
 	}
@@ -133,28 +133,11 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// retryAfter is how old a bad result must be before a walk tries it again.
-const retryAfter = time.Minute
-
-// startOrRetry starts what is pending and tries again what an earlier walk of
-// the same period found failing or could not find out: cron walks until it is
-// green.
-func startOrRetry(s *runbooks.Local) error {
-	run := s.Run()
-	if busy(run) {
-		if err := s.StartAll(); err != nil {
-			return err
-		}
-	}
-	for _, it := range run.Items {
-		bad := it.State == runbooks.Errored || it.State == runbooks.Failed || it.State == runbooks.Warned || it.State == runbooks.Interrupted
-		result := it.Result()
-		if it.Kind != runbooks.Check || !bad || result != nil && time.Since(result.At) < retryAfter {
-			continue
-		}
-		if err := s.Retry(it.ID); err != nil {
-			return err
-		}
+// start starts what is pending, and again what an earlier walk of the same
+// period found failing or could not find out: cron walks until it is green.
+func start(s *runbooks.Local) error {
+	if err := s.StartAll(); !errors.Is(err, runbooks.ErrAllDone) {
+		return err
 	}
 	return nil
 }
