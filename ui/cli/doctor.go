@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -53,8 +54,17 @@ func (p *program) doctorCommand() *cobra.Command {
 	}
 }
 
+// printFindings says the worst first, then every finding in its order.
 func (p *program) printFindings(findings []finding) {
 	paint := p.painter()
+	counts := map[checks.Level]int{}
+	worst := checks.OK
+	for _, f := range findings {
+		counts[f.Level]++
+		worst = checks.Worst(worst, f.Level)
+	}
+	fmt.Fprintf(p.Stdout, "%s %d in order, %d cannot be found out, %d wrong, %d to look at, %d not here\n\n", paint.level(worst),
+		counts[checks.OK], counts[checks.Unknown], counts[checks.Crit], counts[checks.Warn], counts[checks.Skipped])
 	for _, f := range findings {
 		fmt.Fprintf(p.Stdout, "%s %-24s %s\n", paint.level(f.Level), f.What, f.Says)
 		if f.Remedy != "" {
@@ -129,20 +139,62 @@ func (p *program) examineRunbooks(w *world) []finding {
 		found = append(found, finding{checks.Crit, "runbook " + b.Path, b.Diagnostics[0].String(), "opsdeck lint " + b.Path})
 	}
 	for _, b := range w.shelf.Runbooks {
-		runnable, absent := 0, 0
-		for _, s := range b.Sections {
-			for _, it := range s.Items {
-				if it.Kind != runbooks.Check {
-					continue
-				}
-				if _, err := runbooks.Resolve(it, w.site, nil); err != nil {
-					absent++
-					continue
-				}
-				runnable++
-			}
-		}
-		found = append(found, finding{checks.OK, "runbook " + b.ID, fmt.Sprintf("%d checks bound to this site, %d not at this site", runnable, absent), ""})
+		found = append(found, w.examineRunbook(b.Runbook)...)
 	}
 	return found
+}
+
+// examineRunbook counts the checks that can run here and names the others,
+// with what the site file would have to say.
+func (w *world) examineRunbook(b runbooks.Runbook) []finding {
+	runnable := 0
+	var absent []finding
+	for _, s := range b.Sections {
+		for _, it := range s.Items {
+			if it.Kind != runbooks.Check {
+				continue
+			}
+			check, err := runbooks.Resolve(it, w.site, nil)
+			if err == nil {
+				err = w.lacks(check)
+			}
+			if err != nil {
+				absent = append(absent, finding{checks.Skipped, b.ID + " " + it.ID, "not at this site: " + err.Error(), ""})
+				continue
+			}
+			runnable++
+		}
+	}
+	summary := finding{checks.OK, "runbook " + b.ID, fmt.Sprintf("%d checks can run here, %d are not at this site", runnable, len(absent)), ""}
+	return append([]finding{summary}, absent...)
+}
+
+// lacks is what a check names that the site file does not have; nil if nothing.
+func (w *world) lacks(c checks.Check) error {
+	facts := w.site.Facts()
+	if kind := c.Module.Kind; kind != "" {
+		name := cmp.Or(c.Connection, "main")
+		if _, ok := w.site.Connection(kind, name); !ok {
+			return fmt.Errorf("no connection %s.%s", kind, name)
+		}
+	}
+	for _, param := range c.Module.Params {
+		name := c.Args.Text(param.Name)
+		if name == "" {
+			continue
+		}
+		there := true
+		switch param.Names {
+		case "logs":
+			_, there = facts.Logs[name]
+		case "queries":
+			_, there = facts.Queries[name]
+		case "backups":
+			_, there = facts.Backups[name]
+		}
+		if !there {
+			return fmt.Errorf("no %q under %s", name, param.Names)
+		}
+	}
+	return nil
 }
