@@ -71,6 +71,12 @@ type limit struct {
 	params map[string]any
 }
 
+// Named is a site of which only the name is known: it has nothing, and its
+// record can be read.
+func Named(name string) *Site {
+	return &Site{Name: name, Zone: time.UTC, Retention: Retention{DefaultRetention, DefaultRetention}}
+}
+
 // Service is the entry under "services" of that id.
 func (s *Site) Service(id string) (checks.Check, bool) {
 	for _, c := range s.Services {

@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
@@ -32,13 +36,37 @@ func (p *program) runs(w *world) ([]runbooks.Run, error) {
 	return all, nil
 }
 
+// recordOf is the world of a site whose record is to be read: the site of the
+// site file, or one that is only known by its name, such as a demo that ended.
+func (p *program) recordOf(ctx context.Context, name string) (*world, error) {
+	if name == "" {
+		return p.enter(ctx, false)
+	}
+	w, err := p.worldOf(ctx, site.Named(name), false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(w.dir); err != nil {
+		w.close()
+		return nil, usage("opsdeck history without --of shows the site of the site file", "no record of a site %q in %s", name, filepath.Dir(w.dir))
+	}
+	return w, nil
+}
+
+// ofFlag lets a record be read without its site file.
+func ofFlag(cmd *cobra.Command, of *string) *cobra.Command {
+	cmd.Flags().StringVar(of, "of", "", "name of the site whose record to read, without its site file")
+	return cmd
+}
+
 func (p *program) historyCommand() *cobra.Command {
-	return &cobra.Command{
+	var of string
+	return ofFlag(&cobra.Command{
 		Use:   "history",
 		Short: "Past runs, the newest first",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.recordOf(cmd.Context(), of)
 			if err != nil {
 				return err
 			}
@@ -65,16 +93,17 @@ func (p *program) historyCommand() *cobra.Command {
 			}
 			return nil
 		},
-	}
+	}, &of)
 }
 
 func (p *program) showCommand() *cobra.Command {
-	return &cobra.Command{
+	var of string
+	return ofFlag(&cobra.Command{
 		Use:   "show RUN",
 		Short: "One run with every item and its evidence (RUN may be shortened, or \"last\")",
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.recordOf(cmd.Context(), of)
 			if err != nil {
 				return err
 			}
@@ -89,7 +118,7 @@ func (p *program) showCommand() *cobra.Command {
 			}
 			return p.printRun(run)
 		},
-	}
+	}, &of)
 }
 
 // pick finds a run by id, by the beginning of one, or the last.
@@ -118,7 +147,7 @@ func pick(all []runbooks.Run, name string) (runbooks.Run, error) {
 }
 
 func (p *program) verifyCommand() *cobra.Command {
-	var witness string
+	var witness, of string
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check the journal's chain: every event, every hash, and its end against a witness",
@@ -127,7 +156,7 @@ it, and its end against the head file or a head that was kept elsewhere.
 Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot tell.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.recordOf(cmd.Context(), of)
 			if err != nil {
 				return err
 			}
@@ -151,7 +180,7 @@ Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot te
 		},
 	}
 	cmd.Flags().StringVar(&witness, "witness", "", `head to hold the journal against: "NUMBER HASH"`)
-	return cmd
+	return ofFlag(cmd, &of)
 }
 
 func (p *program) printReport(dir string, r journal.Report) error {
