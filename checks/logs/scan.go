@@ -180,14 +180,15 @@ func (s *scan) lines(stream int) {
 	current := unstamped // where the record lies that the next lines continue
 	var quotes openQuotes
 	for {
+		if s.floor > noLevel && !quotes.open && s.quiet() {
+			current = inside
+		}
 		text, cut, ok := s.reader.next()
 		if !ok {
 			return
 		}
 		if s.floor > noLevel && !quotes.open && s.stamps.isQuiet(text) {
-			s.tally.lines++
-			s.tally.parsed++
-			s.record++
+			s.pass(1) // the first line of a buffer
 			current = inside
 			continue
 		}
@@ -206,6 +207,33 @@ func (s *scan) lines(stream int) {
 			s.hand(&l)
 		}
 	}
+}
+
+// quiet passes the harmless lines that are next in the buffer, and reports
+// whether there were any. It is what most of a log goes through, so it does
+// nothing else.
+func (s *scan) quiet() bool {
+	r, passed := &s.reader, int64(0)
+	for !r.skipping {
+		window := r.buf[r.r:r.w]
+		i := bytes.IndexByte(window, '\n')
+		if i <= 0 || i > lineLimit || !s.stamps.isQuiet(trimCR(window[:i])) {
+			break
+		}
+		r.from = r.r
+		r.r += i + 1
+		passed++
+	}
+	s.pass(passed)
+	return passed > 0
+}
+
+// pass counts lines that are heads inside the window and too harmless to hand
+// on.
+func (s *scan) pass(n int64) {
+	s.tally.lines += n
+	s.tally.parsed += n
+	s.record += n
 }
 
 // hand gives a line to the visitor, unless it is too harmless.
