@@ -33,6 +33,10 @@ func TestValuesReadWellWithTheirUnit(t *testing.T) {
 		{Value{Type: Duration, Num: math.Inf(-1)}, "-106751 d 23 h"},
 		{FlagValue(true), "true"},
 		{WordValue("running"), "running"},
+		{NumberValue(math.NaN()), "unknown"},
+		{PctValue(math.NaN()), "unknown"},
+		{SizeValue(math.NaN()), "unknown"},
+		{Value{Type: Duration, Num: math.NaN()}, "unknown"},
 	}
 	for _, tt := range tests {
 		if got := tt.value.String(); got != tt.want {

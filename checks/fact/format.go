@@ -10,8 +10,12 @@ import (
 )
 
 // String renders a value with its unit, short enough for a pane: "84.2 %",
-// "23 GiB", "1.5 s", "6 d 4 h", "true".
+// "23 GiB", "1.5 s", "6 d 4 h", "true". A number that is not known (NaN) says
+// so in words, never in a number.
 func (v Value) String() string {
+	if v.Type.Numeric() && math.IsNaN(v.Num) {
+		return "unknown"
+	}
 	switch v.Type {
 	case Percent:
 		return trim(v.Num, 1) + " %"
