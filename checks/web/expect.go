@@ -157,8 +157,9 @@ type finding struct {
 	ok              bool
 }
 
-// judge compares a whole answer. The first thing wrong is the reason; every
-// JSON path is looked at, so that each part of the service is a fact.
+// judge compares an answer. The first thing wrong is the reason; every JSON
+// path is looked at, so that each part of the service is a fact. Of no answer,
+// or half of one, there is nothing at any path.
 func (e expectation) judge(r reply) (findings []finding, bodyOK bool, reason string) {
 	var wrong []string
 	if !slices.Contains(e.statuses, r.status) {
@@ -232,6 +233,9 @@ func (e expectation) look(r reply) (all []finding, problem string) {
 
 // decode reads one JSON document and nothing behind it.
 func decode(r reply) (document any, problem string) {
+	if r.err != nil {
+		return nil, "there is no whole body"
+	}
 	if r.truncated {
 		return nil, "the body is larger than 1 MiB and was cut off: it cannot be read as JSON"
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"math"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -31,14 +31,14 @@ var Get = module(checks.Module{
 		{Name: "ok", Type: fact.Bool, Doc: "the answer came and is as expected"},
 		{Name: "reason", Type: fact.Text, Doc: "what is wrong; empty when ok"},
 		{Name: "total", Type: fact.Duration, Worse: fact.Higher, Doc: "from the first packet to the end of the body, redirects included"},
-		{Name: "status", Type: fact.Count, Optional: true, Doc: "status code of the last answer"},
+		{Name: "status", Type: fact.Count, Doc: "status code of the last answer; unknown if there was none"},
 		{Name: "dns", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "resolving the name"},
-		{Name: "connect", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "opening the connection"},
+		{Name: "connect", Type: fact.Duration, Worse: fact.Higher, Doc: "opening the connection; unknown if that failed"},
 		{Name: "tls", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "the TLS handshake"},
-		{Name: "first_byte", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "from the request to the first byte of the answer: the application's own time"},
-		{Name: "size", Type: fact.Bytes, Optional: true, Doc: "length of the body, at most 1 MiB"},
+		{Name: "first_byte", Type: fact.Duration, Worse: fact.Higher, Doc: "from the request to the first byte of the answer: the application's own time; unknown if none came"},
+		{Name: "size", Type: fact.Bytes, Doc: "length of the body, at most 1 MiB; unknown if it did not come whole"},
 		{Name: "redirects", Type: fact.Count, Worse: fact.Higher, Doc: "redirects that were followed"},
-		{Name: "body_ok", Type: fact.Bool, Optional: true, Doc: "the body is as expected"},
+		{Name: "body_ok", Type: fact.Bool, Doc: "the body came and is as expected"},
 		{Name: "dependency", Type: fact.Bool, Label: "path", Optional: true, Doc: "what the body says at an expected JSON path is as expected"},
 	},
 	Warn: "total > 500ms or redirects > 0", Fail: "ok == false or total > 2s", Source: "proposed",
@@ -55,53 +55,48 @@ func get(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	r := answered(ctx, env, req)
+	soon, cancel := early(ctx)
+	defer cancel()
+	r := req.fetch(soon, req.client(env, false))
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Findings{}, ctx.Err() // we gave up, not the target
+	}
+	if resolverFailed(r.err) {
+		return checks.Findings{Target: req.url.Redacted()}, checks.Failed(checks.DNS, "the resolver fails, nobody was asked: %w", r.err)
 	}
 	return findings(r, req.want, req.url.Redacted()), nil
 }
 
-// answered fetches within the check's own deadline, a little before the
-// Runner's: a target that hangs is a fact about the target.
-func answered(ctx context.Context, env checks.Env, req request) reply {
-	if deadline, ok := ctx.Deadline(); ok {
-		const early = 100 * time.Millisecond
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-early))
-		defer cancel()
+// early ends a little before the Runner's deadline: a target that hangs is a
+// fact about the target.
+func early(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
 	}
-	return req.fetch(ctx, req.client(env, false))
+	return context.WithDeadline(ctx, deadline.Add(-100*time.Millisecond))
 }
 
 func findings(r reply, want expectation, target string) checks.Findings {
 	f := checks.Findings{Target: target, Phases: r.phases}
 	add := func(one fact.Fact) { f.Facts = append(f.Facts, one) }
-	why := ""
+	paths, bodyOK, why := want.judge(r)
+	size := float64(len(r.body))
 	if r.err != nil {
-		why = reason(r.err)
-	} else {
-		paths, bodyOK, wrong := want.judge(r)
-		why = wrong
-		add(fact.Flag("body_ok", bodyOK))
-		add(fact.Size("size", len(r.body)))
-		for _, p := range paths {
-			add(fact.Flag("dependency", p.ok).On(p.path))
-			f.Detail = append(f.Detail, fmt.Sprintf("%s is %.200s, expected %s", p.path, p.got, p.want))
-		}
+		bodyOK, why, size = false, reason(r.err), math.NaN()
+	}
+	add(fact.Flag("body_ok", bodyOK))
+	add(fact.Size("size", size))
+	for _, p := range paths {
+		add(fact.Flag("dependency", p.ok).On(p.path))
+		f.Detail = append(f.Detail, fmt.Sprintf("%s is %.200s, expected %s", p.path, p.got, p.want))
 	}
 	add(fact.Flag("ok", why == ""))
 	add(fact.Word("reason", why))
 	add(fact.Dur("total", r.total))
 	add(fact.Number("redirects", len(r.hops)))
-	if r.status != 0 {
-		add(fact.Number("status", r.status))
-	}
-	for _, phase := range []string{"dns", "connect", "tls", "first byte"} {
-		if took, ok := r.phase(phase); ok {
-			add(fact.Dur(strings.ReplaceAll(phase, " ", "_"), took))
-		}
-	}
+	add(r.statusFact())
+	f.Facts = append(f.Facts, r.phaseFacts()...)
 	if r.truncated {
 		f.Detail = append(f.Detail, "the body is larger than 1 MiB and was cut off there")
 	}
@@ -110,6 +105,31 @@ func findings(r reply, want expectation, target string) checks.Findings {
 	}
 	f.Note = sentence(r, why)
 	return f
+}
+
+// statusFact is there without an answer too, as a number that is not known: a
+// rule about it is then undecided, where one about an absent fact would pass.
+func (r reply) statusFact() fact.Fact {
+	if r.status == 0 {
+		return fact.Number("status", math.NaN())
+	}
+	return fact.Number("status", r.status)
+}
+
+// phaseFacts are the parts of the time. An address needs no name resolved and
+// plain HTTP no TLS; any other part that is not there was not reached.
+func (r reply) phaseFacts() []fact.Fact {
+	var facts []fact.Fact
+	for _, phase := range []struct{ name, fact string }{{"dns", "dns"}, {"connect", "connect"}, {"tls", "tls"}, {"first byte", "first_byte"}} {
+		took, reached := r.phase(phase.name)
+		switch {
+		case reached:
+			facts = append(facts, fact.Dur(phase.fact, took))
+		case phase.name == "connect" || phase.name == "first byte":
+			facts = append(facts, fact.Of(phase.fact, fact.Value{Type: fact.Duration, Num: math.NaN()}))
+		}
+	}
+	return facts
 }
 
 func sentence(r reply, why string) string {

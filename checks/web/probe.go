@@ -99,6 +99,9 @@ func (r request) fetch(ctx context.Context, client *http.Client) reply {
 		out.phases, out.total = clock.phases(time.Now()), time.Since(began)
 		waited, opened := clock.connection()
 		out.waited, out.opened = out.waited+waited, out.opened+opened
+		if err != nil && clock.resolving() {
+			err = &net.DNSError{Err: "the resolver does not answer", Name: at.Hostname(), IsTimeout: true} // net/http says only that the time was up
+		}
 		if err != nil || next == nil {
 			out.err = err
 			return out
@@ -156,6 +159,13 @@ func drain(res *http.Response) {
 	if res.ContentLength > 0 && res.ContentLength <= small {
 		_, _ = io.Copy(io.Discard, res.Body) // as above: then another connection is opened
 	}
+}
+
+// resolverFailed: the name could not be asked for, which says nothing about the
+// target. A resolver that answers "no such name" has not failed.
+func resolverFailed(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && !dns.IsNotFound
 }
 
 // reason says in few words why there was no answer.

@@ -57,6 +57,13 @@ func (s *stopwatch) connection() (waited time.Duration, opened int) {
 	return s.waited, s.opened
 }
 
+// resolving: a name was asked for and there is no answer yet.
+func (s *stopwatch) resolving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dnsBegin.IsZero() && s.dnsEnd.IsZero()
+}
+
 func (s *stopwatch) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GetConn:      func(string) { s.set(&s.asked) },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ var Connect = module(checks.Module{
 	},
 	Facts: []fact.Spec{
 		{Name: "ok", Type: fact.Bool, Label: "target", Doc: "the port accepted a connection"},
-		{Name: "connect", Type: fact.Duration, Label: "target", Optional: true, Worse: fact.Higher, Doc: "name lookup and connecting"},
+		{Name: "connect", Type: fact.Duration, Label: "target", Worse: fact.Higher, Doc: "name lookup and connecting; absent if that failed"},
 		{Name: "reason", Type: fact.Text, Label: "target", Optional: true, Doc: "why not"},
 	},
 	Warn: "connect > 500ms", Fail: "ok == false", Source: "proposed",
@@ -37,16 +38,23 @@ func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	}
 	targets := args.Texts("targets")
 	took, errs := make([]time.Duration, len(targets)), make([]error, len(targets))
-	deadline, cancel := context.WithTimeout(ctx, 4*time.Second)
+	soon, cancel := early(ctx)
 	defer cancel()
 	var all sync.WaitGroup
 	for i, target := range targets {
-		all.Go(func() { took[i], errs[i] = dial(deadline, env.Dialer, target) })
+		all.Go(func() { took[i], errs[i] = dial(soon, env.Dialer, target) })
 	}
 	all.Wait()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return checks.Findings{}, ctx.Err()
 	}
+	if !slices.ContainsFunc(errs, func(err error) bool { return !resolverFailed(err) }) {
+		return checks.Findings{}, checks.Failed(checks.DNS, "the resolver fails, nobody was asked: %w", errs[0])
+	}
+	return connected(targets, took, errs), nil
+}
+
+func connected(targets []string, took []time.Duration, errs []error) checks.Findings {
 	var f checks.Findings
 	var failing []string
 	for i, target := range targets {
@@ -62,7 +70,7 @@ func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	if len(targets) == 1 {
 		f.Target = targets[0]
 	}
-	return f, nil
+	return f
 }
 
 // tally counts what failed and shows the first.

@@ -252,6 +252,7 @@ func blackHole(t *testing.T) string {
 }
 
 func TestPortsAcceptOrSayWhyNot(t *testing.T) {
+	t.Parallel()
 	srv := site(t)
 	open := strings.TrimPrefix(srv.URL, "http://")
 	if res := run(t, Connect, 5*time.Second, map[string]any{"targets": []string{open}}); res.Level != checks.OK {
@@ -318,6 +319,7 @@ func reply4(q []byte) []byte {
 }
 
 func TestNamesResolveToWhatIsExpected(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		raw    map[string]any
