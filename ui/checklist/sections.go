@@ -34,6 +34,10 @@ func (s *sections) init() {
 // set takes the list anew: unfinished runs first, then by cadence.
 func (s *sections) set(list []SectionInfo, err error, now time.Time) {
 	s.list, s.err = slices.Clone(list), err
+	s.Empty = "no runbooks were found"
+	if err != nil {
+		s.Empty = err.Error() // not known is not the same as none
+	}
 	slices.SortStableFunc(s.list, func(a, b SectionInfo) int {
 		return cmp.Or(order(a)-order(b), cadenceOrder(a.Plan)-cadenceOrder(b.Plan))
 	})
@@ -206,10 +210,13 @@ func (s *sections) summary(now time.Time) string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
 	}
-	if len(parts) == 0 {
-		return "nothing is due"
+	switch {
+	case len(parts) > 0:
+		return strings.Join(parts, ", ")
+	case s.err != nil && len(s.list) == 0:
+		return "not known yet"
 	}
-	return strings.Join(parts, ", ")
+	return "nothing is due"
 }
 
 func (s *sections) point() pane.Point {

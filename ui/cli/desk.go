@@ -38,8 +38,12 @@ func newDesk(p *program, w *world) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &desk{p: p, w: w, j: j}, nil
+	return &desk{p: p, w: w, j: j, err: errReading}, nil
 }
+
+// errReading stands until the record has been read for the first time: what
+// is not known yet must not look as if there were nothing.
+var errReading = errors.New("reading the record")
 
 // keep refreshes until ctx ends. The first look is at once.
 func (d *desk) keep(ctx context.Context) {
