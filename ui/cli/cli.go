@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,9 @@ type Program struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Env            func(string) string
+
+	// Now is the clock by which things are due; nil means time.Now.
+	Now func() time.Time
 }
 
 // program is a Program at work.
@@ -53,6 +57,9 @@ type flags struct {
 // Main runs the command line and returns the process's exit code. Errors go
 // to stderr as "error:" and "hint:" lines.
 func Main(ctx context.Context, def Program, args []string) int {
+	if def.Now == nil {
+		def.Now = time.Now
+	}
 	registry, err := checks.NewRegistry(def.Families...)
 	if err != nil {
 		fmt.Fprintf(def.Stderr, "error: this build's modules do not fit together: %v\n", err)

@@ -276,7 +276,7 @@ func (p *program) dueCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := w.standings(all, time.Now())
+			list := w.standings(all, p.Now())
 			if p.flags.json {
 				if list == nil {
 					list = []standing{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	_ "github.com/advanced-lms/opsdeck/ui/theme/settled"
 
@@ -34,8 +35,18 @@ func families() []checks.Family {
 func opsdeck() {
 	os.Exit(cli.Main(context.Background(), cli.Program{
 		Version: "test", Families: families(), Library: library.FS,
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: scriptClock(),
 	}, os.Args[1:]))
+}
+
+// scriptClock stands still at $NOW, so that what is due does not depend on the
+// hour at which a script runs.
+func scriptClock() func() time.Time {
+	at, err := time.Parse(time.RFC3339, os.Getenv("NOW"))
+	if err != nil {
+		return nil
+	}
+	return func() time.Time { return at }
 }
 
 // exitCode runs a command that is expected to end with a code: exits 65 opsdeck …
