@@ -3,6 +3,7 @@ package checks
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,17 +36,67 @@ type Env struct {
 	Memory     *Memory                                 // the check's own, from one run to the next
 	Connection string                                  // the connection named by the check; "" means main
 	Check      string                                  // the check's id, under which History keeps its facts
+
+	// What an action has beyond that; zero for checks.
+	Out      io.Writer      // its live output, redacted and cleaned on the way; nil: nobody listens
+	Progress func(Progress) // how far it is; nil: nobody listens
+	Token    string         // "opsdeck/…": marks all it makes: application_name, scratch names, comments
+	Dir      string         // a private directory for its temporary files, on the state's disk
+	Before   []fact.Fact    // what its confirmed preview reported
 }
 
-// Exec runs one command: argv only, never a shell string, standard input
-// closed, output capped, environment built from nothing.
-type Exec func(ctx context.Context, argv ...string) (Output, error)
+// Progress is how far an action is. A Total of 0 means that nobody knows.
+type Progress struct {
+	Done, Total float64
+	What        string // "scanning heap", "restoring table users"
+}
+
+// Report tells how far an action is, if anybody listens.
+func (e Env) Report(done, total float64, what string) {
+	if e.Progress != nil {
+		e.Progress(Progress{done, total, what})
+	}
+}
+
+// Printf writes a line of the action's output, if anybody listens.
+func (e Env) Printf(format string, a ...any) {
+	if e.Out != nil {
+		fmt.Fprintf(e.Out, format+"\n", a...) //nolint:errcheck // output that cannot be written must not stop the action
+	}
+}
+
+// BeforeFact returns a fact of the confirmed preview.
+func (e Env) BeforeFact(name, label string) (fact.Fact, bool) {
+	for _, f := range e.Before {
+		if f.Name == name && f.Label == label {
+			return f, true
+		}
+	}
+	return fact.Fact{}, false
+}
+
+// Exec runs one command: argv only, never a shell string, output capped,
+// environment built from nothing, its whole process group ended with ctx.
+type Exec func(ctx context.Context, call Call) (Output, error)
+
+// A Call is one command to run.
+type Call struct {
+	Argv   []string  // Argv[0] is an absolute path, or a name that is looked up in the system's own folders
+	Env    []string  // NAME=value, beyond PATH, HOME, LANG and TZ
+	Dir    string    // "" means /
+	Stdin  io.Reader // nil: nothing to read
+	Stdout io.Writer // nil: kept in Output, and copied to Live
+	Live   io.Writer // gets standard error, and standard output unless Stdout is set, as it comes; may be nil
+	Max    int64     // bytes of output after which the command is ended; 0 means 64 MiB
+}
 
 // Output is what a command left behind. A non-zero Code is not an error.
 type Output struct {
-	Stdout, Stderr []byte
-	Code           int
-	Truncated      bool
+	Stdout, Stderr []byte   // the first and the last 64 KiB of each
+	Code           int      // exit code; -1 if a signal ended it
+	Signal         string   // the signal that ended it: "killed"
+	Truncated      bool     // there was more
+	Left           []string // processes that outlived it and were ended: "1234 sleep"
 }
 
 // SiteFacts is the part of the site file that modules refer to by name.
@@ -56,6 +107,10 @@ type SiteFacts struct {
 	Logs        map[string]LogSource
 	Queries     map[string]Query
 	Backups     map[string]BackupSet
+	Notify      map[string]Notify
+	Commands    map[string]Command
+	Maintenance map[string]MaintenancePage
+	Allow       Allow
 }
 
 // A Connection is one entry under "connections" of the site file. Which
@@ -130,6 +185,45 @@ type BackupSet struct {
 	Origin string
 }
 
+// Notify is one entry under "notify": a way to tell people.
+type Notify struct {
+	Name          string
+	SMTP          string // smtp://host:587, smtps://host:465
+	User          string // of the mail server; "" for none
+	Password      Secret
+	From, Webhook string
+	To            []string
+	Origin        string
+}
+
+// A Command is one entry under "commands": an argv that cmd.run may run.
+type Command struct {
+	Name    string
+	Argv    []string
+	Danger  int
+	Timeout time.Duration
+	Origin  string
+}
+
+// A MaintenancePage is one entry under "maintenance": how a site is closed to
+// its users and how that is seen from outside.
+type MaintenancePage struct {
+	Name    string
+	Flag    string // file whose being there closes the site
+	Snippet string // file that the web server includes; written instead of Flag
+	Reload  string // command, by its name under "commands", that makes the web server read the snippet
+	URL     string // answers 503 while the site is closed, 200 while it is open
+	Exempt  string // URL that must go on answering 200: the health check
+	Origin  string
+}
+
+// Allow is what opsdeck may do at a site beyond looking.
+type Allow struct {
+	KillSessions bool
+	RemoveUnder  []string
+	ScanTargets  []string
+}
+
 // A History keeps numeric facts over time.
 type History interface {
 	// Series returns the samples of one fact of one check since the given
@@ -188,6 +282,10 @@ type Findings struct {
 	Detail []string // evidence lines; capped, cleaned and redacted by the Runner
 	Tables []Table  // rows a pane or a report shows as they are
 	Phases []Phase  // where the time went
+
+	// Of a Preview only.
+	Fingerprint string   // identity of the target: system identifier, database and host; compared again just before the effect
+	Locks       []string // what no other action on this host may touch meanwhile: "postgres:lms", "file:/srv/lms/maintenance.flag"
 }
 
 // A Table is a small typed table: top processes, slow statements, mounts.

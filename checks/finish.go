@@ -37,6 +37,11 @@ func (r *Runner) finish(c Check, got outcome, at time.Time, took, waited time.Du
 		r.fail(&res, got.err)
 		return res
 	}
+	return r.judged(c, res, at)
+}
+
+// judged derives what the history adds, records and applies the rules.
+func (r *Runner) judged(c Check, res Result, at time.Time) Result {
 	specs := c.Module.remembered()
 	res.Facts = derive(specs, r.Env().History, c.ID, res.Facts, at)
 	r.record(specs, c.ID, res.Facts, at)
@@ -104,6 +109,10 @@ func (r *Runner) scrub(res *Result, f Findings) {
 		res.Tables = append(res.Tables, r.table(t))
 	}
 	res.Detail = append(res.Detail, r.detail(f.Detail)...)
+	res.Fingerprint = r.line(f.Fingerprint, maxTextCells)
+	for _, lock := range f.Locks {
+		res.Locks = append(res.Locks, r.line(lock, maxTextCells))
+	}
 }
 
 func (r *Runner) value(v fact.Value) fact.Value {

@@ -67,12 +67,36 @@ type Module struct {
 	// that refuses is a fact. See Error for naming the class.
 	Run func(ctx context.Context, env Env, args Args) (Findings, error)
 
-	// Preview lists what an action would do; nil for read-only modules.
+	// Preview lists what an action would do, exactly and with counts, and
+	// changes nothing; nil for read-only modules. Its Findings name the Target
+	// that a person types, the Fingerprint by which the target is known again
+	// and the Locks the action holds. An error means that the action cannot be
+	// begun; what merely speaks against it is a line of Detail that begins
+	// with "careful: ". The facts it reports reach Run and Probe as Env.Before.
 	Preview func(ctx context.Context, env Env, args Args) (Findings, error)
 
-	// Probe answers "was it done?" after a crash; nil for read-only modules.
+	// Probe looks from outside whether the action was done: after it, as its
+	// independent post-check, and after a crash, to find out what came of it.
+	// It changes nothing and always reports the fact "done"; nil for read-only
+	// modules.
 	Probe func(ctx context.Context, env Env, args Args) (Findings, error)
+
+	// Verify is the rule that Probe's facts must satisfy after the action;
+	// "" means "done == true". A runbook's verify wins.
+	Verify string
+
+	// Crash says in one sentence what becomes of the effect when the process
+	// that works at it dies. It is shown in the preview and recorded with the
+	// intent. Required of everything that is not read-only.
+	Crash string
+
+	// Repeatable says that doing it again after an interruption does no harm.
+	// It is offered again then, and never done again by itself.
+	Repeatable bool
 }
+
+// DoneFact is the fact that every Probe reports: whether the effect is there.
+var DoneFact = fact.Spec{Name: "done", Type: fact.Bool, Optional: true, Doc: "the effect is there, as seen from outside"}
 
 // DefaultTimeout is the deadline of a module that names none.
 const DefaultTimeout = 10 * time.Second

@@ -135,6 +135,8 @@ type Result struct {
 	Tables             []Table
 	Warn, Fail         string // the rules that judged
 	RuleSource         string
+	Fingerprint        string   // of an action's preview
+	Locks              []string // of an action's preview
 }
 
 // Fact returns the first fact of that name and label.

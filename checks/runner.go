@@ -112,11 +112,14 @@ func (r *Runner) Run(ctx context.Context, c Check) Result {
 	}
 	waited := time.Since(queued)
 	began := time.Now()
-	got := r.call(ctx, c)
+	got := r.call(ctx, c, c.Module.Run, Env{})
 	return r.finish(c, got, r.Env().Now(), time.Since(began), waited)
 }
 
-// outcome is what a module's Run returned.
+// phase is one of a module's functions: Run, Preview, Probe.
+type phase func(context.Context, Env, Args) (Findings, error)
+
+// outcome is what one of a module's functions returned.
 type outcome struct {
 	findings Findings
 	err      error
@@ -125,7 +128,7 @@ type outcome struct {
 // call runs the module in a goroutine of its own, so that a call that ignores
 // its context can be abandoned. An abandoned check is not started again until
 // its call returns.
-func (r *Runner) call(ctx context.Context, c Check) outcome {
+func (r *Runner) call(ctx context.Context, c Check, do phase, own Env) outcome {
 	deadline := c.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -133,11 +136,12 @@ func (r *Runner) call(ctx context.Context, c Check) outcome {
 	env.Memory = r.memory(c.ID)
 	env.Connection = c.Connection
 	env.Check = c.ID
+	env.Out, env.Progress, env.Token, env.Dir, env.Before = own.Out, own.Progress, own.Token, own.Dir, own.Before
 	done := make(chan outcome, 1)
 	began := r.Env().Now()
 	go func() {
 		defer r.returned(c.ID)
-		done <- r.guarded(ctx, c, env)
+		done <- r.guarded(ctx, c, do, env)
 	}()
 	select {
 	case got := <-done:
@@ -153,14 +157,14 @@ func (r *Runner) call(ctx context.Context, c Check) outcome {
 	return outcome{err: Failed(Timeout, "no answer within %s; the call does not stop and was abandoned", fact.FormatDuration(deadline))}
 }
 
-func (r *Runner) guarded(ctx context.Context, c Check, env Env) (got outcome) {
+func (r *Runner) guarded(ctx context.Context, c Check, do phase, env Env) (got outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.Env().Log.Error("a module panicked", "check", c.ID, "module", c.Module.Name, "panic", p, "stack", string(debug.Stack()))
 			got = outcome{err: Failed(Internal, "module %s panicked: %v (the stack is in the log)", c.Module.Name, p)}
 		}
 	}()
-	findings, err := c.Module.Run(ctx, env, c.Args)
+	findings, err := do(ctx, env, c.Args)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = Failed(Timeout, "no answer within %s", fact.FormatDuration(c.Deadline()))

@@ -33,6 +33,9 @@ type resultWire struct {
 	Warn       string      `json:"warn,omitempty"`
 	Fail       string      `json:"fail,omitempty"`
 	RuleSource string      `json:"rule_source,omitempty"`
+
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	Locks       []string `json:"locks,omitempty"`
 }
 
 type tableWire struct {
@@ -59,6 +62,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Note: r.Note, Err: r.Err, Class: r.Class,
 		At: r.At.Format(timeLayout), TookMs: milliseconds(r.Took), WaitedMs: milliseconds(r.Waited),
 		Phases: r.Phases, Detail: r.Detail, Warn: r.Warn, Fail: r.Fail, RuleSource: r.RuleSource,
+		Fingerprint: r.Fingerprint, Locks: r.Locks,
 	}
 	if w.Facts == nil {
 		w.Facts = []fact.Fact{}
@@ -118,6 +122,7 @@ func (r *Result) UnmarshalJSON(raw []byte) error {
 		Note: w.Note, Err: w.Err, Class: w.Class, At: at,
 		Took: time.Duration(w.TookMs * float64(time.Millisecond)), Waited: time.Duration(w.WaitedMs * float64(time.Millisecond)),
 		Phases: w.Phases, Detail: w.Detail, Warn: w.Warn, Fail: w.Fail, RuleSource: w.RuleSource,
+		Fingerprint: w.Fingerprint, Locks: w.Locks,
 	}
 	for i := range r.Phases {
 		r.Phases[i].Took = time.Duration(r.Phases[i].Ms * float64(time.Millisecond))

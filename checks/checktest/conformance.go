@@ -52,13 +52,32 @@ func metadata(t *testing.T, m *checks.Module) {
 	if m.Timeout < 0 || m.Timeout > 30*time.Minute {
 		t.Errorf("a timeout of %v", m.Timeout)
 	}
-	if m.Effect == checks.ReadOnly && m.Preview != nil {
-		t.Error("a read-only module has a preview")
-	}
+	effect(t, m)
 	for _, text := range []string{m.Warn, m.Fail} {
 		for _, err := range checks.LintRule(m, text) {
 			t.Errorf("default rule %q: %v", text, err)
 		}
+	}
+}
+
+// effect: what changes something can be looked at before and after, says what
+// a crash leaves, and is never without danger; what only looks has none of it.
+func effect(t *testing.T, m *checks.Module) {
+	t.Helper()
+	if m.Effect == checks.ReadOnly {
+		if m.Preview != nil || m.Probe != nil || m.Danger != 0 || m.Crash != "" {
+			t.Error("a read-only module has a preview, a probe, a danger or a crash policy")
+		}
+		return
+	}
+	if m.Preview == nil || m.Probe == nil || m.Danger < 1 || m.Danger > 3 || m.Crash == "" {
+		t.Errorf("an action needs a preview, a probe, a danger from 1 to 3 (has %d) and a crash policy", m.Danger)
+	}
+	if done, ok := m.FactSpec(checks.DoneFact.Name); !ok || done != checks.DoneFact {
+		t.Error("an action declares checks.DoneFact")
+	}
+	for _, err := range checks.LintRule(m, m.Verify) {
+		t.Errorf("verify rule %q: %v", m.Verify, err)
 	}
 }
 
@@ -182,7 +201,11 @@ func cancelled(t *testing.T, m *checks.Module) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	runner := checks.NewRunner(checks.Env{Root: "/"}, nil)
+	root := "/"
+	if m.Effect != checks.ReadOnly {
+		root = t.TempDir()
+	}
+	runner := checks.NewRunner(checks.Env{Root: root}, nil)
 	runner.Run(ctx, check)
 	if runner.Abandoned() > 0 {
 		t.Error("the module does not stop when its context ends")

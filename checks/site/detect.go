@@ -39,7 +39,7 @@ func Detect(ctx context.Context, h Host, reg *checks.Registry) *Site {
 	defer cancel()
 	s := &Site{
 		Name: h.name(), Detected: true, Zone: time.Local, Vars: map[string]string{}, Queries: map[string]checks.Query{},
-		Notify: map[string]Notify{}, Commands: map[string]Command{}, limits: map[string]limit{},
+		Notify: map[string]checks.Notify{}, Commands: map[string]checks.Command{}, limits: map[string]limit{},
 		Retention: Retention{DefaultRetention, DefaultRetention},
 	}
 	found := make(chan []checks.Connection, 3)

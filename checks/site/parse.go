@@ -27,7 +27,7 @@ type builder struct {
 func Parse(path string, src []byte, reg *checks.Registry, env func(string) string) (*Site, Problems) {
 	p := &builder{reader: newReader(path, src, env), reg: reg, site: &Site{
 		Path: path, Zone: time.UTC, Vars: map[string]string{}, Logs: map[string]checks.LogSource{}, Queries: map[string]checks.Query{},
-		Backups: map[string]checks.BackupSet{}, Notify: map[string]Notify{}, Commands: map[string]Command{}, limits: map[string]limit{},
+		Backups: map[string]checks.BackupSet{}, Notify: map[string]checks.Notify{}, Commands: map[string]checks.Command{}, Maintenance: map[string]checks.MaintenancePage{}, limits: map[string]limit{},
 		Retention: Retention{DefaultRetention, DefaultRetention},
 	}}
 	root := p.parse(src)
@@ -244,7 +244,7 @@ func (p *builder) backups(n ast.Node) {
 
 func (p *builder) notify(n ast.Node) {
 	for _, f := range p.fields(n, "notify") {
-		var t Notify
+		t := checks.Notify{Name: f.key, Origin: p.place(f.at)}
 		what := "notify " + f.key
 		p.dispatch(f.value, what, map[string]func(ast.Node){
 			"smtp": p.into(&t.SMTP, what+".smtp"), "from": p.into(&t.From, what+".from"), "to": p.texts(&t.To, what+".to"), "webhook": p.address(&t.Webhook, what+".webhook"),
@@ -258,7 +258,7 @@ func (p *builder) notify(n ast.Node) {
 
 func (p *builder) commands(n ast.Node) {
 	for _, f := range p.fields(n, "commands") {
-		c := Command{Danger: 1}
+		c := checks.Command{Name: f.key, Danger: 1, Origin: p.place(f.at)}
 		what := "command " + f.key
 		p.dispatch(f.value, what, map[string]func(ast.Node){
 			"argv": p.texts(&c.Argv, what+".argv"), "danger": p.number(&c.Danger, what+".danger"), "timeout": p.duration(&c.Timeout, what+".timeout"),

@@ -28,34 +28,15 @@ type Site struct {
 	Logs        map[string]checks.LogSource
 	Queries     map[string]checks.Query
 	Backups     map[string]checks.BackupSet
-	Notify      map[string]Notify
-	Commands    map[string]Command
-	Allow       Allow
+	Notify      map[string]checks.Notify
+	Commands    map[string]checks.Command
+	Maintenance map[string]checks.MaintenancePage
+	Allow       checks.Allow
 	Retention   Retention
 	Team        *checks.Connection
 
 	limits  map[string]limit
 	secrets []string
-}
-
-// Notify is a named way to tell people.
-type Notify struct {
-	SMTP, From, Webhook string
-	To                  []string
-}
-
-// A Command is an argv that cmd.run may run.
-type Command struct {
-	Argv    []string
-	Danger  int
-	Timeout time.Duration
-}
-
-// Allow is what opsdeck may do here beyond looking.
-type Allow struct {
-	KillSessions bool
-	RemoveUnder  []string
-	ScanTargets  []string
 }
 
 // Retention is how long things are kept.
@@ -106,6 +87,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Allow: s.Allow,
 	}
 }
 
