@@ -37,6 +37,16 @@ func (a Actor) Identity() string {
 	return a.Name
 }
 
+// Differs reports whether the kernel vouches for these being two people: two
+// logins, or two users of whom neither's login is known. A name that is only
+// claimed under the same user id, or one person as two users, is not enough.
+func (a Actor) Differs(other Actor) bool {
+	if a.Login != "" && other.Login != "" {
+		return a.Login != other.Login
+	}
+	return a.UID != other.UID && a.Identity() != other.Identity()
+}
+
 // unsetLogin is what Linux reports for a process without a login: (uid_t)-1.
 const unsetLogin = "4294967295"
 

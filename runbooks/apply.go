@@ -7,19 +7,40 @@ import (
 	"strings"
 )
 
+// again are the states in which a new attempt at what changes nothing may
+// begin. It is never written to.
+var again = []State{Pending, Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled, RolledBack}
+
 // from lists the item states in which an event of an item may happen. What is
 // not listed is illegal. It is never written to.
 var from = map[EventKind][]State{
-	CheckStarted{}.Kind():      {Pending, Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
+	CheckStarted{}.Kind():      again,
 	ItemConfirmed{}.Kind():     {Pending},
 	ItemDecided{}.Kind():       {Pending},
 	ItemSkipped{}.Kind():       {Pending, Warned, Failed, Errored, Interrupted, Cancelled},
 	ItemAcknowledged{}.Kind():  {Warned, Failed, Errored},
 	ItemOverridden{}.Kind():    {Failed},
-	ItemRetried{}.Kind():       {Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
-	ItemNotApplicable{}.Kind(): {Pending, Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled},
-	ItemInterrupted{}.Kind():   {Running},
-	Signed{}.Kind():            {Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
+	ItemRetried{}.Kind():       {Passed, Warned, Failed, Errored, Interrupted, Skipped, NotApplicable, Cancelled, RolledBack},
+	ItemNotApplicable{}.Kind(): again,
+	ItemInterrupted{}.Kind():   {Running, Cancelling},
+
+	ActionArmed{}.Kind():     {Pending, Armed, Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
+	ActionDisarmed{}.Kind():  {Armed},
+	ActionConfirmed{}.Kind(): {Armed},
+	ActionClaimed{}.Kind():   {Armed},
+	ActionIntended{}.Kind():  {Armed},
+	ActionStarted{}.Kind():   {Running, Cancelling},
+	ActionVerified{}.Kind():  {Running, Cancelling},
+	ItemCancelling{}.Kind():  {Running},
+	ItemCancelled{}.Kind():   {Running, Cancelling},
+	ItemResolved{}.Kind():    {Interrupted},
+	ItemProbed{}.Kind():      {Interrupted},
+	ItemRolledBack{}.Kind():  {Failed, Errored, Cancelled},
+	HoldStarted{}.Kind():     again,
+	HoldSampled{}.Kind():     {Running, Cancelling},
+	HoldEnded{}.Kind():       {Running},
+
+	Signed{}.Kind(): {Armed, Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
 }
 
 // An IllegalError says why an event does not fit the run it is for.
@@ -82,7 +103,7 @@ func (r Run) fits(e Event, p Payload) error {
 // results that were under way when it ended.
 func allowedAfterEnd(p Payload) bool {
 	switch p.(type) {
-	case Noted, CheckFinished:
+	case Noted, CheckFinished, ActionFinished:
 		return true
 	}
 	return false
@@ -93,9 +114,15 @@ func (r Run) advance(e Event, p Payload) (Run, error) {
 	case RunOpened:
 		return opened(e, p)
 	case RunSuspended:
-		return r.become(e, Suspended, Open)
+		return r.become(e, Suspended, Open, Aborting)
 	case RunResumed:
-		return r.become(e, Open, Suspended, Open)
+		return r.resumed(e)
+	case RunAborting:
+		return r.aborting(e, p)
+	case WindowOverridden:
+		return r.windowOverridden(e, p)
+	case ClockJumped:
+		return r, nil
 	case RunExpired:
 		return r.end(e, Expired, "period "+p.Period+" began")
 	case RunAborted:
@@ -149,12 +176,41 @@ func (r Run) become(e Event, to RunState, from ...RunState) (Run, error) {
 	return r, nil
 }
 
+// resumed comes back to where the run was left: a run that was being aborted
+// is so still.
+func (r Run) resumed(e Event) (Run, error) {
+	to := Open
+	if r.Aborting != nil {
+		to = Aborting
+	}
+	return r.become(e, to, Suspended, Open, Aborting)
+}
+
+func (r Run) aborting(e Event, p RunAborting) (Run, error) {
+	if strings.TrimSpace(p.Reason) == "" {
+		return r, illegal(e, "a reason is required")
+	}
+	r.Aborting = &Remark{At: e.At, Actor: e.Actor, Text: p.Reason}
+	return r.become(e, Aborting, Open)
+}
+
+func (r Run) windowOverridden(e Event, p WindowOverridden) (Run, error) {
+	if strings.TrimSpace(p.Reason) == "" || !p.Until.After(e.At) {
+		return r, illegal(e, "an override needs a reason and a time in the future at which it expires")
+	}
+	r.Window = &Remark{At: e.At, Actor: e.Actor, Text: p.Reason, Until: p.Until}
+	return r, nil
+}
+
 func (r Run) end(e Event, to RunState, reason string) (Run, error) {
 	r.State, r.Reason, r.ClosedAt = to, reason, e.At
 	return r, nil
 }
 
 func (r Run) closed(e Event, p RunClosed) (Run, error) {
+	if r.State == Aborting {
+		return r, illegal(e, "the run is being aborted")
+	}
 	if err := r.Closable(); err != nil {
 		return r, illegal(e, "%v", err)
 	}

@@ -11,6 +11,15 @@ func (it ItemRun) apply(e Event, p Payload, over bool) (ItemRun, error) {
 	if allowed, ok := from[e.Kind]; ok && !slices.Contains(allowed, it.State) {
 		return it, illegal(e, "the item is %s", it.State)
 	}
+	if next, ok, err := it.applyAction(e, p, over); ok {
+		return next, err
+	}
+	if next, ok, err := it.applyHold(e, p); ok {
+		return next, err
+	}
+	if next, ok, err := it.applyEnd(e, p); ok {
+		return next, err
+	}
 	switch p := p.(type) {
 	case CheckStarted:
 		return it.started(e, p)
@@ -141,6 +150,9 @@ func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 		}
 		return it, requireText(e, "reason", p.Reason)
 	case Signed:
+		if it.State == Armed {
+			return it.signedPreview(e, p)
+		}
 		if signedBy(it.Signatures, e.Actor) {
 			return it, illegal(e, "%s has signed already", e.Actor.Identity())
 		}
@@ -149,6 +161,22 @@ func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 		return it, nil
 	}
 	return it, illegal(e, "the event is not one of an item")
+}
+
+// signedPreview is a second person's word for an armed action.
+func (it ItemRun) signedPreview(e Event, p Signed) (ItemRun, error) {
+	a, _ := it.Latest()
+	switch {
+	case p.Preview != a.Armed.Hash:
+		return it, illegal(e, "the preview has changed since it was looked at")
+	case a.Actor.Identity() == e.Actor.Identity():
+		return it, illegal(e, "%s armed it: another person signs", e.Actor.Identity())
+	case signedBy(a.Signatures, e.Actor):
+		return it, illegal(e, "%s has signed already", e.Actor.Identity())
+	}
+	return it.under(e, func(a *Attempt) {
+		a.Signatures = with(a.Signatures, Remark{At: e.At, Actor: e.Actor, Text: p.Role})
+	})
 }
 
 func requireText(e Event, what, text string) error {

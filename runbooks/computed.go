@@ -2,9 +2,11 @@ package runbooks
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // Computed is what is true of an item now and never stored, so that it cannot
@@ -14,6 +16,10 @@ type Computed struct {
 	Blocked string // the need that is not met; "" if all are
 	Stale   string // the item that demands a fresher result; "" if none
 	Overdue bool   // the section is overdue and the item is not decided
+
+	// FallsDue is when a follow-up may be started; zero if it waits for
+	// nothing but time that has passed.
+	FallsDue time.Time
 }
 
 // A NotReadyError says why an item cannot be started now.
@@ -33,10 +39,17 @@ func (r Run) Ready(item string, now time.Time) error {
 	switch {
 	case !ok:
 		return &NotReadyError{Item: item, Why: "the runbook has no such item"}
-	case r.State != Open:
+	case r.State != Open && r.State != Aborting:
 		return &NotReadyError{Item: item, Why: "the run is " + string(r.State)}
 	case it.State.Busy():
 		return &NotReadyError{Item: item, Why: "it is " + string(it.State)}
+	case it.Kind == Action && it.State == Interrupted:
+		return &NotReadyError{Item: item, Why: OutcomeUnknown}
+	case r.State == Aborting:
+		return r.wayOut(it)
+	}
+	if before, held := r.inTurn(it); held {
+		return &NotReadyError{Item: item, Need: before, Why: before + " comes first: this section is walked in its order"}
 	}
 	for _, need := range it.Needs {
 		if why := r.unmet(need, now); why != "" {
@@ -44,6 +57,70 @@ func (r Run) Ready(item string, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// OutcomeUnknown is what is said of an action that was interrupted.
+const OutcomeUnknown = "interrupted: outcome unknown, verify"
+
+// wayOut allows, while a run is being aborted, what the section lists for that
+// and what undoes something that was begun; their needs do not hold them up.
+func (r Run) wayOut(it ItemRun) error {
+	if r.LeadsOut(it.ID) {
+		return nil
+	}
+	return &NotReadyError{Item: it.ID, Why: "the run is being aborted: only what leads out of it may be started"}
+}
+
+// LeadsOut reports whether the item is one that leaving the run offers: it is
+// listed under the section's abort, or it undoes an action that was begun and
+// not undone.
+func (r Run) LeadsOut(item string) bool {
+	if slices.Contains(r.Opened.Abort, item) {
+		return true
+	}
+	return slices.ContainsFunc(r.Items, func(done ItemRun) bool {
+		return done.Undo == item && done.Begun() && done.State != RolledBack
+	})
+}
+
+// Begun reports whether the effect of an action may be there.
+func (it ItemRun) Begun() bool {
+	return slices.ContainsFunc(it.Attempts, func(a Attempt) bool { return a.Intent != nil })
+}
+
+// inTurn is the item that comes before this one in a section that is walked in
+// its order, if there is one that is not done. Follow-ups that are not due yet
+// hold nobody up.
+func (r Run) inTurn(it ItemRun) (string, bool) {
+	if r.Opened.Mode != ReadDo || slices.Contains(r.Opened.Abort, it.ID) {
+		return "", false
+	}
+	for _, earlier := range r.Items {
+		if earlier.ID == it.ID {
+			break
+		}
+		followUp := slices.ContainsFunc(earlier.Needs, func(n Need) bool { return n.MinAge > 0 })
+		if !earlier.State.Decided() && !followUp {
+			return earlier.ID, true
+		}
+	}
+	return "", false
+}
+
+// FollowUp is when an undecided item falls due by the age that it wants of its
+// needs; ok is false if it wants none, or they are not done.
+func (r Run) FollowUp(it ItemRun) (due time.Time, ok bool) {
+	for _, need := range it.Needs {
+		needed, known := r.Item(need.Item)
+		a, tried := needed.Latest()
+		if need.MinAge == 0 || !known || !tried || !needed.State.Decided() {
+			continue
+		}
+		if at := a.Ended.Add(need.MinAge); at.After(due) {
+			due, ok = at, true
+		}
+	}
+	return due, ok && !it.State.Decided()
 }
 
 // unmet says why a need is not met, "" if it is. It opens on passed, warned,
@@ -58,10 +135,13 @@ func (r Run) unmet(need Need, now time.Time) string {
 	case NotApplicable:
 		return ""
 	case Passed, Warned:
+		a, _ := it.Latest()
+		if due := a.Ended.Add(need.MinAge); due.After(now) {
+			return fmt.Sprintf("it falls due %s after %s, in %v", fact.FormatDuration(need.MinAge), need.Item, due.Sub(now).Round(time.Second))
+		}
 		if !tooOld(it, need, now) {
 			return ""
 		}
-		a, _ := it.Latest()
 		return fmt.Sprintf("it needs %s from the last %v; it is %v old", need.Item, need.MaxAge, now.Sub(a.Ended).Round(time.Second))
 	case Failed:
 		if !it.Override.Expired(now) {
@@ -86,6 +166,17 @@ func (r Run) Computed(item string, now time.Time) Computed {
 		return Computed{}
 	}
 	c := Computed{Stale: r.staleFor(it, now), Ready: r.Ready(item, now) == nil}
+	if due, ok := r.FollowUp(it); ok && due.After(now) {
+		c.FallsDue = due
+	}
+	if before, held := r.inTurn(it); held && !it.State.Decided() {
+		c.Blocked = before + " comes first"
+		return c
+	}
+	if it.Kind == Action && it.State == Interrupted {
+		c.Blocked = OutcomeUnknown
+		return c
+	}
 	for _, need := range it.Needs {
 		if why := r.unmet(need, now); why != "" && !it.State.Decided() {
 			c.Blocked = why

@@ -70,6 +70,7 @@ type Item struct {
 type Need struct {
 	Item   string        `json:"item"`
 	MaxAge time.Duration `json:"max_age,omitempty"` // 0: any age
+	MinAge time.Duration `json:"min_age,omitempty"` // the item falls due so long after it: a follow-up
 }
 
 // A Field is one piece of evidence that a confirm asks for.

@@ -22,6 +22,9 @@ type RunOpened struct {
 	Version   string    `json:"version"` // of opsdeck
 	Rehearsal bool      `json:"rehearsal,omitempty"`
 	Steps     []Step    `json:"steps"`
+
+	Mode  Mode     `json:"mode,omitempty"`
+	Abort []string `json:"abort,omitempty"` // items that stay open when the run is left
 }
 
 // A Step is what a run needs to know of an item.
@@ -37,6 +40,7 @@ type Step struct {
 	Signers int      `json:"signers,omitempty"`
 	Danger  int      `json:"danger,omitempty"`
 	Guide   []int    `json:"guide,omitempty"`
+	Undo    string   `json:"undo,omitempty"` // item that puts it back
 	Line    int      `json:"line,omitempty"`
 }
 
@@ -106,8 +110,10 @@ type Noted struct {
 }
 
 // Signed is a signature under an item, or under the run if Event.Item is empty.
+// A signature under an armed action names the preview that was seen.
 type Signed struct {
-	Role string `json:"role,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Preview Hash   `json:"preview_hash,omitzero"`
 }
 
 // RunClosed ends a run whose items are all decided. State is completed or

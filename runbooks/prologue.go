@@ -144,7 +144,7 @@ func (l *Local) opening(now time.Time) (Event, error) {
 		Site: l.o.Name, Runbook: l.book.ID, Title: l.section.Title, Section: l.section.ID,
 		Period: period.Name, Due: period.Due, Overdue: period.Overdue,
 		Hash: l.book.Hash, Source: string(l.book.Source), Path: l.book.Path,
-		Version: l.o.Version, Rehearsal: l.o.Rehearsal, Steps: l.section.Steps(),
+		Version: l.o.Version, Rehearsal: l.o.Rehearsal, Steps: l.section.Steps(), Mode: l.section.Mode, Abort: l.section.Abort,
 	})
 }
 
@@ -158,7 +158,7 @@ func (s Section) Steps() []Step {
 	for i, it := range s.Items {
 		steps[i] = Step{
 			ID: it.ID, Title: it.Title, Group: titles[it.Group], Kind: it.Kind, Use: it.Use, Service: it.Service,
-			Needs: it.Needs, Options: it.Options, Signers: it.Signers, Danger: it.Danger, Guide: it.Guide, Line: it.Line,
+			Needs: it.Needs, Options: it.Options, Signers: it.Signers, Danger: it.Danger, Guide: it.Guide, Undo: it.Undo, Line: it.Line,
 		}
 	}
 	return steps

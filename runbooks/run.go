@@ -28,6 +28,9 @@ type Run struct {
 	Notes      []Remark
 	Signatures []Remark
 
+	Aborting *Remark // why the run is being left; nil while it is not
+	Window   *Remark // the override of the window, with its end
+
 	Seq  uint64    // of the newest event
 	Last time.Time // when it was recorded
 }
@@ -59,7 +62,21 @@ type Attempt struct {
 	Result   *checks.Result    // of a check that ended
 	Evidence map[string]string // of a confirm
 	Why      []checks.Breach   // rules that judged the evidence
-	Reason   string            // why it was interrupted or does not apply
+	Reason   string            // why it was interrupted, cancelled or does not apply
+
+	// Of an action, in the order in which they come to be.
+	Armed      *ActionArmed
+	Signatures []Remark // under the preview
+	Typed      string
+	Confirmed  *Remark
+	Claim      *ActionClaimed
+	Intent     *ActionIntended
+	Process    *ActionStarted
+	Outcome    *ActionFinished
+	Verified   *checks.Result // the look from outside
+	Resolved   *Remark        // who or what told what became of an interrupted one
+
+	Hold *Watch // of a hold
 }
 
 // A Remark is something a person said: a note, an acknowledgement, an

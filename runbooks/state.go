@@ -80,6 +80,7 @@ type RunState string
 const (
 	Open                    RunState = "open"
 	Suspended               RunState = "suspended" // nobody is at it, nothing runs
+	Aborting                RunState = "aborting"  // being left: what undoes and what must be told comes first
 	Completed               RunState = "completed"
 	CompletedWithExceptions RunState = "completed_with_exceptions"
 	Aborted                 RunState = "aborted"
@@ -88,8 +89,8 @@ const (
 
 // RunStates lists every state of a run.
 func RunStates() []RunState {
-	return []RunState{Open, Suspended, Completed, CompletedWithExceptions, Aborted, Expired}
+	return []RunState{Open, Suspended, Aborting, Completed, CompletedWithExceptions, Aborted, Expired}
 }
 
 // Ended reports whether the run is over.
-func (s RunState) Ended() bool { return s != Open && s != Suspended }
+func (s RunState) Ended() bool { return s != Open && s != Suspended && s != Aborting }
