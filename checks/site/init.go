@@ -34,6 +34,17 @@ vars: {}                           # visible below and to runbooks as ${name}
 #   active_users: {sql: "SELECT count(DISTINCT user_id) FROM audit_logs WHERE created_at > now() - $1::interval", args: [1h]}
 #   enrollments:  {sql: "SELECT count(*) FROM enrollments WHERE enrolled_at > now() - $1::interval", args: [24h]}
 
+# notify:                          # for notify.send; TLS is demanded of every mail server but one on this host
+#   ops: {smtp: "smtp://mail.example.com:587", user: opsdeck, password: "${file:/etc/opsdeck/smtp.pass}", from: opsdeck@example.com, to: [ops@example.com]}
+#   chat: {webhook: "${file:/etc/opsdeck/webhook.url}"}
+
+# commands:                        # the only argv that opsdeck runs, by name
+#   nginx-reload: {argv: [/usr/sbin/nginx, -s, reload], danger: 1, timeout: 30s}
+
+# maintenance:                     # how maint.enable closes the site: a flag file, or a snippet that nginx includes
+#   web: {flag: /srv/lms/maintenance.flag, url: "https://lms.example.com/", exempt: "https://lms.example.com/health"}
+#   api: {snippet: /etc/nginx/snippets/maintenance.conf, reload: nginx-reload, url: "https://api.lms.example.com/", exempt: "https://api.lms.example.com/health"}
+
 # allow:
 #   kill_sessions: false           # cancel and terminate in the database pane
 retention: {evidence: 400d, metrics: 400d}

@@ -50,7 +50,7 @@ func Parse(path string, src []byte, reg *checks.Registry, env func(string) strin
 func (p *builder) sections(root ast.Node) {
 	nodes := map[string]ast.Node{}
 	known := map[string]func(ast.Node){}
-	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "allow", "retention", "team"} {
+	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "allow", "retention", "team"} {
 		known[name] = func(n ast.Node) { nodes[name] = n }
 	}
 	p.dispatch(root, "the site file", known, "schema", "site")
@@ -60,7 +60,7 @@ func (p *builder) sections(root ast.Node) {
 	}{
 		{"schema", p.schema}, {"site", p.name}, {"timezone", p.zone}, {"vars", p.variables}, {"connections", p.connections},
 		{"logs", p.logs}, {"queries", p.queries}, {"backups", p.backups}, {"limits", p.limits}, {"services", p.services},
-		{"notify", p.notify}, {"commands", p.commands}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team},
+		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team},
 	} {
 		if n, given := nodes[step.name]; given {
 			step.read(n)
@@ -239,20 +239,6 @@ func (p *builder) backups(n ast.Node) {
 			}
 		}
 		p.site.Backups[f.key] = b
-	}
-}
-
-func (p *builder) notify(n ast.Node) {
-	for _, f := range p.fields(n, "notify") {
-		t := checks.Notify{Name: f.key, Origin: p.place(f.at)}
-		what := "notify " + f.key
-		p.dispatch(f.value, what, map[string]func(ast.Node){
-			"smtp": p.into(&t.SMTP, what+".smtp"), "from": p.into(&t.From, what+".from"), "to": p.texts(&t.To, what+".to"), "webhook": p.address(&t.Webhook, what+".webhook"),
-		})
-		if t.SMTP == "" && t.Webhook == "" {
-			p.at(f.at, Error, codeMissing, what+` needs "smtp" or "webhook"`, "")
-		}
-		p.site.Notify[f.key] = t
 	}
 }
 

@@ -208,6 +208,12 @@ func (p *builder) entries(section string) []string {
 		return keys(p.site.Queries)
 	case "backups":
 		return keys(p.site.Backups)
+	case "notify":
+		return keys(p.site.Notify)
+	case "commands":
+		return keys(p.site.Commands)
+	case "maintenance":
+		return keys(p.site.Maintenance)
 	}
 	return nil
 }

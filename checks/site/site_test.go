@@ -159,6 +159,32 @@ func TestEveryProblemIsReportedAtItsPlace(t *testing.T) {
 		{"relative command", head + "commands: {full: {argv: [backup.sh]}}\n", `S102 command full runs "backup.sh", expected an absolute path`},
 		{"bad duration", head + "retention: {evidence: 400}\n", `S102 retention.evidence: "400" is not a duration`},
 		{"notify nobody", head + "notify: {ops: {from: a@b}}\n", `S103 notify ops needs "smtp" or "webhook"`},
+		{"mail server that is none", head + "notify: {ops: {smtp: \"mail.example.com:25\", from: a@b, to: [c@d]}}\n", `3:22 S102 notify ops.smtp is "mail.example.com:25", expected the URL of a mail server (write smtp://host:587`},
+		{"mail server with a path", head + "notify: {ops: {smtp: \"smtp://h/x\", from: a@b, to: [c@d]}}\n", "S102 notify ops.smtp is"},
+		{"user in the mail server", head + "notify: {ops: {smtp: \"smtp://u:p@h\", from: a@b, to: [c@d]}}\n", "S109 notify ops.smtp has a user in it"},
+		{"unknown choice of the mail server", head + "notify: {ops: {smtp: \"smtp://h?tsl=none\", from: a@b, to: [c@d]}}\n", `S104 notify ops.smtp has no choice "tsl"`},
+		{"unknown kind of TLS", head + "notify: {ops: {smtp: \"smtp://h?tls=maybe\", from: a@b, to: [c@d]}}\n", "S104 notify ops.smtp asks for tls=maybe"},
+		{"smtps without TLS", head + "notify: {ops: {smtp: \"smtps://h?tls=none\", from: a@b, to: [c@d]}}\n", "S104 notify ops.smtp asks for tls=none"},
+		{"relative authorities", head + "notify: {ops: {smtp: \"smtp://h?ca=x.pem\", from: a@b, to: [c@d]}}\n", `S102 notify ops.smtp has the authorities "x.pem"`},
+		{"mail from nobody", head + "notify: {ops: {smtp: \"smtp://h\", to: [c@d]}}\n", `S103 notify ops needs "from"`},
+		{"mail to nobody", head + "notify: {ops: {smtp: \"smtp://h\", from: a@b}}\n", `S103 notify ops needs "to"`},
+		{"user without a password", head + "notify: {ops: {smtp: \"smtp://h\", from: a@b, to: [c@d], user: u}}\n", "S103 notify ops has a user or a password, not both"},
+		{"password in clear over the wire", head + "notify: {ops: {smtp: \"smtp://h?tls=none\", from: a@b, to: [c@d], user: u, password: \"${env:PG_PASS}\"}}\n", "S109 notify ops sends its password without TLS"},
+		{"user of a webhook", head + "notify: {ops: {webhook: \"http://h\", user: u, password: \"${env:PG_PASS}\"}}\n", "S101 notify ops has a user"},
+		{"password in clear", head + "notify: {ops: {smtp: \"smtp://h\", from: a@b, user: u, password: clear-text}}\n", "S109 notify ops.password stands in the file in clear text"},
+		{"closed by nothing", head + "maintenance: {web: {url: \"http://a/\", exempt: \"http://a/health\"}}\n", `3:15 S103 maintenance web needs "flag" or "snippet"`},
+		{"closed twice", head + "maintenance: {web: {flag: /a, snippet: /b, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `S102 maintenance web has both "flag" and "snippet"`},
+		{"snippet nobody reads", head + "maintenance: {web: {snippet: /b, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `S103 maintenance web needs "reload"`},
+		{"reload of nothing", head + "commands: {nginx-reload: {argv: [/usr/sbin/nginx]}}\nmaintenance: {web: {snippet: /b, reload: nginx-relaod, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `4:42 S104 maintenance web reloads by "nginx-relaod", which is not under commands (did you mean "nginx-reload"?)`},
+		{"reload of a flag", head + "commands: {r: {argv: [/r]}}\nmaintenance: {web: {flag: /b, reload: r, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `S101 maintenance web has a "reload", which a flag does not need`},
+		{"closed page without a URL", head + "maintenance: {web: {flag: /a, exempt: \"http://a/health\"}}\n", `S103 maintenance web needs "url"`},
+		{"nothing exempt", head + "maintenance: {web: {flag: /a, url: \"http://a/\"}}\n", `S103 maintenance web needs "exempt"`},
+		{"the page itself exempt", head + "maintenance: {web: {flag: /a, url: \"http://a/\", exempt: \"http://a/\"}}\n", "S102 maintenance web.exempt is the page that is closed"},
+		{"exempt path that would be nginx", head + "commands: {r: {argv: [/r]}}\nmaintenance: {web: {snippet: /a, reload: r, url: \"http://a/\", exempt: \"http://a/h%22;deny\"}}\n", `S102 maintenance web.exempt has the path "/h\";deny", which a snippet cannot name`},
+		{"no URL at all", head + "maintenance: {web: {flag: /a, url: lms, exempt: \"http://a/h\"}}\n", `S102 maintenance web.url is "lms", expected a URL`},
+		{"relative flag", head + "maintenance: {web: {flag: a.flag, url: \"http://a/\", exempt: \"http://a/h\"}}\n", `3:27 S102 maintenance web.flag is "a.flag", expected an absolute path`},
+		{"flag by a detour", head + "maintenance: {web: {flag: /a/../b, url: \"http://a/\", exempt: \"http://a/h\"}}\n", `S102 maintenance web.flag is "/a/../b", expected an absolute path`},
+		{"unknown key of a page", head + "maintenance: {web: {flga: /a, flag: /a, url: \"http://a/\", exempt: \"http://a/h\"}}\n", `S101 maintenance web has no key "flga" (did you mean "flag"?)`},
 		{"nested too deep", head + "vars: " + strings.Repeat("[", 60) + "\n", "S100 brackets are nested deeper than 40"},
 		{"two documents", head + "---\nsite: y\n", "S100 a site file is one YAML document"},
 	}
@@ -426,4 +452,67 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPagesAndNoticesAreReadWhole(t *testing.T) {
+	src := `schema: 1
+site: x
+maintenance:
+  web: {flag: /srv/lms/maintenance.flag, url: "https://a/", exempt: "https://a/health"}
+  api: {snippet: /etc/nginx/m.conf, reload: nginx-reload, url: "https://b/", exempt: "https://b/health"}
+commands: {nginx-reload: {argv: [/usr/sbin/nginx, -s, reload]}}
+notify:
+  ops: {smtp: "smtp://mail:587?ca=/etc/ca.pem", user: opsdeck, password: "${env:PG_PASS}", from: a@b.example, to: [c@d.example]}
+`
+	s, problems := Parse("f", []byte(src), catalogue(t), environment)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	facts := s.Facts()
+	want := checks.MaintenancePage{Name: "api", Snippet: "/etc/nginx/m.conf", Reload: "nginx-reload", URL: "https://b/", Exempt: "https://b/health", Origin: "f:5:3"}
+	if got := facts.Maintenance["api"]; got != want {
+		t.Errorf("api: %+v\nwant %+v", got, want)
+	}
+	if got := facts.Maintenance["web"]; got.Flag != "/srv/lms/maintenance.flag" || got.Reload != "" {
+		t.Errorf("web: %+v", got)
+	}
+	if got := facts.Notify["ops"]; got.User != "opsdeck" || got.Password.Reveal() != "planted-pg-secret" {
+		t.Errorf("ops: %+v", got)
+	}
+	if !slices.Contains(s.Secrets(), "planted-pg-secret") {
+		t.Error("the mail password is not known for redaction")
+	}
+}
+
+// What init writes as a comment is an example only if it loads.
+func TestTheExamplesOfInitLoad(t *testing.T) {
+	dir := t.TempDir()
+	written := string((&Site{Name: "x"}).Write())
+	for _, name := range []string{"smtp.pass", "webhook.url"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("https://chat.example.com/hook"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		written = strings.ReplaceAll(written, "/etc/opsdeck/"+name, path)
+	}
+	src, taken := "schema: 1\nsite: x\n", false
+	for line := range strings.Lines(written) {
+		line = strings.TrimPrefix(line, "#")
+		switch {
+		case strings.HasPrefix(line, " notify:"), strings.HasPrefix(line, " commands:"), strings.HasPrefix(line, " maintenance:"):
+			taken = true
+		case !strings.HasPrefix(line, "   "):
+			taken = false
+		}
+		if taken {
+			src += strings.TrimPrefix(line, " ")
+		}
+	}
+	s, problems := Parse("f", []byte(src), catalogue(t), environment)
+	if len(problems) > 0 {
+		t.Fatalf("%v\n%s", problems, src)
+	}
+	if len(s.Notify) != 2 || len(s.Maintenance) != 2 || len(s.Commands) != 1 {
+		t.Errorf("%d notices, %d pages, %d commands in\n%s", len(s.Notify), len(s.Maintenance), len(s.Commands), src)
+	}
 }
