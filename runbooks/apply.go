@@ -25,6 +25,7 @@ var from = map[EventKind][]State{
 	ItemInterrupted{}.Kind():   {Running, Cancelling},
 
 	ActionArmed{}.Kind():     {Pending, Armed, Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
+	ActionRefused{}.Kind():   {Pending, Passed, Warned, Failed, Errored, Skipped, NotApplicable, Cancelled, RolledBack},
 	ActionDisarmed{}.Kind():  {Armed},
 	ActionConfirmed{}.Kind(): {Armed},
 	ActionClaimed{}.Kind():   {Armed},
@@ -224,7 +225,7 @@ func (r Run) closed(e Event, p RunClosed) (Run, error) {
 func (r Run) Closable() error {
 	var open []string
 	for _, it := range r.Items {
-		if !it.State.Decided() {
+		if !it.State.Decided() && !r.OnlyToAbort(it.ID) {
 			open = append(open, it.ID+" ("+string(it.State)+")")
 		}
 	}
@@ -241,7 +242,7 @@ func (r Run) Closable() error {
 // passed, warned or does not apply, else completed with exceptions.
 func (r Run) Outcome() RunState {
 	for _, it := range r.Items {
-		if it.State != Passed && it.State != Warned && it.State != NotApplicable {
+		if it.State != Passed && it.State != Warned && it.State != NotApplicable && !r.OnlyToAbort(it.ID) {
 			return CompletedWithExceptions
 		}
 	}

@@ -14,6 +14,8 @@ func (it ItemRun) applyAction(e Event, p Payload, over bool) (_ ItemRun, ok bool
 	switch p := p.(type) {
 	case ActionArmed:
 		it, err = it.armed(e, p)
+	case ActionRefused:
+		it, err = it.attempted(e, Attempt{State: StateOf(p.Result.Level), Result: &p.Result, Reason: p.Result.Err})
 	case ActionDisarmed:
 		it, err = it.disarmed(e, p)
 	case ActionConfirmed:

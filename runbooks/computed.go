@@ -45,15 +45,21 @@ func (r Run) Ready(item string, now time.Time) error {
 		return &NotReadyError{Item: item, Why: "it is " + string(it.State)}
 	case it.Kind == Action && it.State == Interrupted:
 		return &NotReadyError{Item: item, Why: OutcomeUnknown}
-	case r.State == Aborting:
-		return r.wayOut(it)
 	}
-	if before, held := r.inTurn(it); held {
+	if before, held := r.inTurn(it); held && r.State != Aborting {
 		return &NotReadyError{Item: item, Need: before, Why: before + " comes first: this section is walked in its order"}
+	}
+	return r.held(it, now)
+}
+
+// held says which need of the item is not met.
+func (r Run) held(it ItemRun, now time.Time) error {
+	if r.State == Aborting {
+		return r.wayOut(it)
 	}
 	for _, need := range it.Needs {
 		if why := r.unmet(need, now); why != "" {
-			return &NotReadyError{Item: item, Need: need.Item, Why: why}
+			return &NotReadyError{Item: it.ID, Need: need.Item, Why: why}
 		}
 	}
 	return nil
@@ -83,6 +89,15 @@ func (r Run) LeadsOut(item string) bool {
 	})
 }
 
+// OnlyToAbort reports whether the item is there for a run that is aborted and
+// for nothing else: a run that goes well leaves it alone.
+func (r Run) OnlyToAbort(item string) bool {
+	undoes := func(it ItemRun) bool {
+		return it.Undo == item || slices.ContainsFunc(it.Needs, func(n Need) bool { return n.Item == item })
+	}
+	return r.State != Aborting && slices.Contains(r.Opened.Abort, item) && !slices.ContainsFunc(r.Items, undoes)
+}
+
 // Begun reports whether the effect of an action may be there.
 func (it ItemRun) Begun() bool {
 	return slices.ContainsFunc(it.Attempts, func(a Attempt) bool { return a.Intent != nil })
@@ -100,7 +115,7 @@ func (r Run) inTurn(it ItemRun) (string, bool) {
 			break
 		}
 		followUp := slices.ContainsFunc(earlier.Needs, func(n Need) bool { return n.MinAge > 0 })
-		if !earlier.State.Decided() && !followUp {
+		if !earlier.State.Decided() && !followUp && !r.OnlyToAbort(earlier.ID) {
 			return earlier.ID, true
 		}
 	}

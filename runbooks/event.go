@@ -94,6 +94,7 @@ var payloads = map[EventKind]func([]byte) (Payload, error){
 	RunTakenOver{}.Kind():      decoder[RunTakenOver],
 
 	ActionArmed{}.Kind():      decoder[ActionArmed],
+	ActionRefused{}.Kind():    decoder[ActionRefused],
 	ActionDisarmed{}.Kind():   decoder[ActionDisarmed],
 	ActionConfirmed{}.Kind():  decoder[ActionConfirmed],
 	ActionClaimed{}.Kind():    decoder[ActionClaimed],

@@ -58,6 +58,7 @@ type Item struct {
 	Danger   int
 	Undo     string // item that puts it back
 	Verify   string // rule over the module's facts after the action
+	AnyTime  bool   // begins outside the window too
 	Always   string // what the module does at the end in any case
 
 	Guide      []int          // rows of the guide

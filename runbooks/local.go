@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +32,12 @@ type Options struct {
 	// the run was opened. Without it such a run cannot be resumed.
 	Parse func(path string, source []byte) (Runbook, error)
 
+	// Actions does what changes something; nil: such items are refused.
+	Actions *Actions
+
+	// Present reports whether an actor is at the run now; nil: nobody else is.
+	Present func(Actor) bool
+
 	Scrub     checks.Scrubber  // removes secrets from what people type; may be nil
 	Now       func() time.Time // nil: time.Now
 	NewID     func() string    // nil: section, period and four random letters
@@ -37,12 +45,15 @@ type Options struct {
 }
 
 // Local drives one run in this process. It is the only writer of the run: the
-// journal's lock sees to that. It runs read-only checks and takes what people
-// say; it refuses everything that changes the system.
+// journal's lock sees to that. It runs checks and watches, takes what people
+// say, and hands what changes the system to its Actions; without those it
+// refuses it. What people do goes through a Seat; Local has that of its own
+// actor.
 //
 // Nothing is recorded by looking: the run is opened, resumed or taken over in
 // the journal with the first thing that happens in it.
 type Local struct {
+	Seat
 	o     Options
 	start time.Time // of this session, for Event.Mono
 	ctx   context.Context
@@ -62,6 +73,11 @@ type Local struct {
 	closed      bool
 	wanted      map[string]bool               // by StartAll, waiting for their needs
 	running     map[string]context.CancelFunc // by item
+	arming      map[string]bool               // whose preview is being made
+	who         Actor                         // whose doing the next event is
+	ahead       int                           // how many of events are not recorded yet
+	events      []Event                       // of the run, those of the prologue included
+	estimates   map[string]time.Duration      // by item, from earlier runs
 }
 
 var _ Session = (*Local)(nil)
@@ -75,8 +91,9 @@ func Drive(ctx context.Context, o Options) (*Local, error) {
 	}
 	l := &Local{
 		o: o, start: time.Now(), news: make(chan struct{}, 1),
-		wanted: map[string]bool{}, running: map[string]context.CancelFunc{},
+		wanted: map[string]bool{}, running: map[string]context.CancelFunc{}, arming: map[string]bool{}, who: o.Actor,
 	}
+	l.Seat = Seat{l, o.Actor}
 	if _, ok := o.Runbook.Section(o.Section); !ok {
 		return nil, fmt.Errorf("runbook %s has no section %q", o.Runbook.ID, o.Section)
 	}
@@ -102,6 +119,29 @@ func (l *Local) Section() Section {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.section
+}
+
+// Book is the pinned runbook.
+func (l *Local) Book() Runbook {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book
+}
+
+// Estimates are how long items took in earlier runs, the median.
+func (l *Local) Estimates() map[string]time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.estimates)
+}
+
+// Events are those of the run, oldest first. Before the first thing happens
+// in it they are those that will open it, without place and hash, and
+// recorded is false.
+func (l *Local) Events() (events []Event, recorded bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.events), l.live
 }
 
 // Outdated reports whether the file has changed since the run was opened.
@@ -133,7 +173,7 @@ func (l *Local) Close() error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.live || l.broken != nil || l.run.State != Open {
+	if !l.live || l.broken != nil || l.run.State != Open && l.run.State != Aborting {
 		return l.broken
 	}
 	return l.append("", 0, RunSuspended{Reason: "the session was closed"})
@@ -172,7 +212,7 @@ func (l *Local) append(item string, attempt int, p Payload) error {
 		l.broken = fmt.Errorf("the journal changed event %s: %w", e.Kind, err)
 		return l.broken
 	}
-	l.run = run
+	l.run, l.events = run, append(l.events, stored)
 	l.signal()
 	return nil
 }
@@ -188,12 +228,18 @@ func (l *Local) begin() error {
 	if err != nil {
 		return err
 	}
+	kept := l.events[:len(l.events)-l.ahead]
 	for _, e := range prologue {
-		if _, err := l.o.Journal.Append(e); err != nil {
+		stored, err := l.o.Journal.Append(e)
+		if err != nil {
 			return fmt.Errorf("recording that the run is open: %w", err)
 		}
+		if stored.Run == l.run.ID {
+			kept = append(kept, stored)
+		}
 	}
-	l.live = true
+	l.events, l.ahead, l.live = kept, 0, true
+	l.adopt()
 	return nil
 }
 
@@ -208,7 +254,7 @@ func (l *Local) fitting(item string, attempt int, p Payload) (Event, error) {
 }
 
 func (l *Local) event(run, item string, attempt int, p Payload) (Event, error) {
-	e, err := NewEvent(l.o.Now(), l.o.Actor, run, item, attempt, p)
+	e, err := NewEvent(l.o.Now(), l.who, run, item, attempt, p)
 	e.Mono = time.Since(l.start)
 	return e, err
 }

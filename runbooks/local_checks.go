@@ -10,11 +10,17 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 )
 
-// Start runs one check.
-func (l *Local) Start(item string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.startItem(item)
+// Start runs one check, or begins a hold.
+func (s Seat) Start(item string) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	if it, ok := s.l.section.Item(item); ok && it.Kind == Hold {
+		return s.l.beginHold(it)
+	}
+	return s.l.startItem(item)
 }
 
 func (l *Local) startItem(id string) error {
@@ -47,9 +53,10 @@ func (l *Local) startItem(id string) error {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	l.running[id] = cancel
+	who := l.who
 	l.tasks.Go(func() {
 		result := l.o.Runner.Run(ctx, check)
-		l.finish(ctx, id, attempt, result)
+		l.finish(ctx, who, id, attempt, result)
 	})
 	return nil
 }
@@ -61,9 +68,9 @@ func (l *Local) startable(id string) (Item, error) {
 	case !ok:
 		return it, fmt.Errorf("%s: the runbook has no such item", id)
 	case it.Kind == Action:
-		return it, fmt.Errorf("%s changes the system: it needs the supervisor, which this version does not have", id)
+		return it, fmt.Errorf("%s changes the system: it is armed, looked at and confirmed, never simply started", id)
 	case it.Kind == Hold:
-		return it, fmt.Errorf("%s waits longer than a terminal lives: it needs the supervisor, which this version does not have", id)
+		return it, fmt.Errorf("%s is a hold, not a check", id)
 	case it.Kind.Human():
 		return it, fmt.Errorf("%s is for a person to answer", id)
 	}
@@ -74,7 +81,7 @@ func (l *Local) notApplicable(id string, attempt int, why string) error {
 	if err := l.append(id, attempt, ItemNotApplicable{Reason: why}); err != nil {
 		return err
 	}
-	l.advance()
+	l.advance() //nolint:errcheck // what cannot be started now is not the fault of this item
 	return nil
 }
 
@@ -105,9 +112,10 @@ func (l *Local) variables(name string) (string, bool) {
 }
 
 // finish records what came of a check, unless it was told to stop.
-func (l *Local) finish(ctx context.Context, id string, attempt int, result checks.Result) {
+func (l *Local) finish(ctx context.Context, who Actor, id string, attempt int, result checks.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.who = who
 	stopped := ctx.Err() != nil
 	if cancel := l.running[id]; cancel != nil {
 		cancel()
@@ -116,15 +124,27 @@ func (l *Local) finish(ctx context.Context, id string, attempt int, result check
 	if l.broken != nil {
 		return
 	}
-	it, _ := l.run.Item(id)
-	if stopped {
-		if it.State == Running && len(it.Attempts) == attempt {
-			l.mustAppend(id, attempt, ItemInterrupted{Reason: "the session was closed"})
-		}
+	if it, _ := l.run.Item(id); stopped {
+		l.stopped(it, attempt)
 		return
 	}
 	l.mustAppend(id, attempt, CheckFinished{result})
-	l.advance()
+	l.advance() //nolint:errcheck // nobody is there to be told
+}
+
+// stopped records that a check ended without a result: somebody asked for
+// that, or the session ended.
+func (l *Local) stopped(it ItemRun, attempt int) {
+	if len(it.Attempts) != attempt {
+		return
+	}
+	switch it.State {
+	case Cancelling:
+		a, _ := it.Latest()
+		l.mustAppend(it.ID, attempt, ItemCancelled{Reason: a.Reason})
+	case Running:
+		l.mustAppend(it.ID, attempt, ItemInterrupted{Reason: "the session was closed"})
+	}
 }
 
 // mustAppend is append where nobody is there to be told: Err says it.
@@ -138,12 +158,13 @@ func (l *Local) mustAppend(item string, attempt int, p Payload) {
 // StartAll runs every check that is not done: pending ones, and those that
 // went wrong and that nobody has answered for. A check whose need is not met
 // yet starts when it is.
-func (l *Local) StartAll() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.accepts(); err != nil {
+func (s Seat) StartAll() error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
 		return err
 	}
+	l := s.l
 	found := false
 	for _, it := range l.run.Items {
 		if it.Kind != Check {
@@ -200,5 +221,6 @@ func (l *Local) advance() (refused error) {
 	if len(l.running) == 0 {
 		clear(l.wanted)
 	}
+	l.leaveIfOut()
 	return refused
 }

@@ -1,18 +1,20 @@
 package runbooks
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
 )
 
 // Confirm takes a person's answer and evidence for a manual item or a confirm.
-func (l *Local) Confirm(item string, evidence map[string]string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s Seat) Confirm(item string, evidence map[string]string) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	l := s.l
 	it, attempt, err := l.answerable(item)
 	if err != nil {
 		return err
@@ -28,14 +30,18 @@ func (l *Local) Confirm(item string, evidence map[string]string) error {
 	if err := l.append(item, attempt, confirmed); err != nil {
 		return err
 	}
-	l.advance()
+	l.advance() //nolint:errcheck // what cannot be started now is not the fault of the answer
 	return nil
 }
 
 // Decide takes a choice.
-func (l *Local) Decide(item, option string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s Seat) Decide(item, option string) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	l := s.l
 	it, attempt, err := l.answerable(item)
 	if err != nil {
 		return err
@@ -49,15 +55,12 @@ func (l *Local) Decide(item, option string) error {
 	if err := l.append(item, attempt, decided); err != nil {
 		return err
 	}
-	l.advance()
+	l.advance() //nolint:errcheck // what cannot be started now is not the fault of the answer
 	return nil
 }
 
 // answerable is the item and the attempt that an answer to it would be.
 func (l *Local) answerable(item string) (Item, int, error) {
-	if err := l.accepts(); err != nil {
-		return Item{}, 0, err
-	}
 	it, ok := l.section.Item(item)
 	if ok && !it.Kind.Human() {
 		return it, 0, fmt.Errorf("%s is a %s: nobody can answer for it", item, it.Kind)
@@ -70,90 +73,98 @@ func (l *Local) answerable(item string) (Item, int, error) {
 }
 
 // Skip leaves an item out.
-func (l *Local) Skip(item, reason string, until time.Time) error {
-	return l.say(item, ItemSkipped{Reason: l.line(reason), Until: until})
+func (s Seat) Skip(item, reason string, until time.Time) error {
+	return s.decideFor(item, ItemSkipped{Reason: s.l.line(reason), Until: until})
 }
 
 // Acknowledge says that a bad result was seen.
-func (l *Local) Acknowledge(item, note string) error {
-	return l.say(item, ItemAcknowledged{Note: l.line(note)})
+func (s Seat) Acknowledge(item, note string) error {
+	return s.say(item, ItemAcknowledged{Note: s.l.line(note)})
 }
 
 // Override lets the run go on over a failed item until the given time.
-func (l *Local) Override(item, reason string, until time.Time) error {
-	if err := l.say(item, ItemOverridden{Reason: l.line(reason), Until: until}); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.advance()
-	return nil
+func (s Seat) Override(item, reason string, until time.Time) error {
+	return s.decideFor(item, ItemOverridden{Reason: s.l.line(reason), Until: until})
 }
 
 // Note keeps a remark on an item, or on the run if item is empty.
-func (l *Local) Note(item, text string) error {
-	return l.say(item, Noted{Text: clean.Block(l.redact(text), maxNote)})
+func (s Seat) Note(item, text string) error {
+	return s.say(item, Noted{Text: clean.Block(s.l.redact(text), maxNote)})
 }
 
-// Sign signs an item, or the run if item is empty.
-func (l *Local) Sign(item, role string) error {
-	return l.say(item, Signed{Role: l.line(role)})
-}
-
-// say records an event that needs no more than its being legal.
-func (l *Local) say(item string, p Payload) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.accepts(); err != nil {
+// Sign signs an item, the preview of one that is armed, or the run if item is
+// empty.
+func (s Seat) Sign(item, role string) error {
+	unlock, err := s.speak()
+	defer unlock()
+	if err != nil {
 		return err
 	}
-	return l.append(item, 0, p)
+	signed, attempt := Signed{Role: s.l.line(role)}, 0
+	if it, ok := s.l.run.Item(item); ok && it.State == Armed {
+		a, _ := it.Latest()
+		signed.Preview, attempt = a.Armed.Hash, a.N
+	}
+	return s.l.append(item, attempt, signed)
+}
+
+// say records what anybody may say, if it is legal.
+func (s Seat) say(item string, p Payload) error {
+	unlock, err := s.speak()
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	return s.l.append(item, 0, p)
+}
+
+// decideFor records what only the driver may say, and goes on with what that
+// opens.
+func (s Seat) decideFor(item string, p Payload) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
+		return err
+	}
+	if err := s.l.append(item, 0, p); err != nil {
+		return err
+	}
+	s.l.advance() //nolint:errcheck // what cannot be started now is not the fault of what was said
+	return nil
 }
 
 // Retry makes a new attempt possible; a check starts at once.
-func (l *Local) Retry(item string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.accepts(); err != nil {
+func (s Seat) Retry(item string) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
 		return err
 	}
-	it, ok := l.section.Item(item)
+	it, ok := s.l.section.Item(item)
 	if ok && it.Kind == Check {
-		return l.startItem(item)
+		return s.l.startItem(item)
 	}
-	return l.append(item, 0, ItemRetried{})
+	return s.l.append(item, 0, ItemRetried{})
 }
 
-// Finish completes the run; every item must be decided.
-func (l *Local) Finish(note string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.accepts(); err != nil {
+// Finish completes the run; every item must be decided. What is there only for
+// a run that is aborted does not apply then.
+func (s Seat) Finish(note string) error {
+	unlock, err := s.drive()
+	defer unlock()
+	if err != nil {
 		return err
+	}
+	l := s.l
+	if err := l.run.Closable(); err != nil {
+		return err
+	}
+	for _, it := range l.run.Items {
+		if it.State == Pending && l.run.OnlyToAbort(it.ID) {
+			if err := l.append(it.ID, len(it.Attempts)+1, ItemNotApplicable{Reason: "the run was not aborted"}); err != nil {
+				return err
+			}
+		}
 	}
 	return l.append("", 0, RunClosed{State: l.run.Outcome(), Note: l.line(note)})
-}
-
-// Abort gives the run up. What was running is stopped and interrupted.
-func (l *Local) Abort(reason string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.accepts(); err != nil {
-		return err
-	}
-	if strings.TrimSpace(reason) == "" {
-		return errors.New("a reason is required")
-	}
-	clear(l.wanted)
-	for _, it := range l.run.Items {
-		cancel, running := l.running[it.ID]
-		if !running {
-			continue
-		}
-		if err := l.append(it.ID, len(it.Attempts), ItemInterrupted{Reason: "the run was aborted"}); err != nil {
-			return err
-		}
-		cancel()
-	}
-	return l.append("", 0, RunAborted{Reason: l.line(reason)})
 }

@@ -145,7 +145,7 @@ func TestLookingRecordsNothing(t *testing.T) {
 			t.Errorf("the run that would be opened: %+v", l.Run())
 		}
 		for name, err := range map[string]error{
-			"an action": l.Start("vacuum"), "a hold": l.Start("hour"), "a person's item": l.Start("look"), "no item": l.Start("nope"),
+			"an action": l.Start("vacuum"), "a person's item": l.Start("look"), "no item": l.Start("nope"),
 			"a blocked item": l.Start("db"), "a confirm of a check": l.Confirm("disk", nil), "an empty skip": l.Skip("disk", " ", time.Time{}),
 			"a finish": l.Finish(""),
 		} {
@@ -164,7 +164,10 @@ func TestActionsAreRefusedWithTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := drive(t, options(&memory{}, &bench{}))
 		defer l.Close()
-		if err := l.Start("vacuum"); err == nil || !strings.Contains(err.Error(), "needs the supervisor") {
+		if err := l.Arm(t.Context(), "vacuum"); !errors.Is(err, runbooks.ErrNoActions) {
+			t.Errorf("got %v", err)
+		}
+		if err := l.Start("vacuum"); err == nil || !strings.Contains(err.Error(), "never simply started") {
 			t.Errorf("got %v", err)
 		}
 	})

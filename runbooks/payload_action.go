@@ -37,6 +37,11 @@ type Gate struct {
 	Override string        `json:"override,omitempty"` // the reason, if the need is open by one
 }
 
+// ActionRefused is a preview that said that the action cannot be begun, and why.
+type ActionRefused struct {
+	Result checks.Result `json:"result"`
+}
+
 // ActionDisarmed takes back what was armed: nothing was done.
 type ActionDisarmed struct {
 	Reason string `json:"reason"`
@@ -161,6 +166,7 @@ type ClockJumped struct {
 
 // Kind implements Payload, here and below.
 func (ActionArmed) Kind() EventKind      { return "action.armed" }
+func (ActionRefused) Kind() EventKind    { return "action.refused" }
 func (ActionDisarmed) Kind() EventKind   { return "action.disarmed" }
 func (ActionConfirmed) Kind() EventKind  { return "action.confirmed" }
 func (ActionClaimed) Kind() EventKind    { return "action.claimed" }

@@ -17,6 +17,7 @@ func (l *Local) prepare(now time.Time) ([]Event, error) {
 	}
 	l.book, l.section, l.outdated = l.o.Runbook, section, false
 	runs, problems := FoldAll(l.o.Journal.Events())
+	l.estimates = estimates(runs, l.o.Name, l.o.Runbook.ID, l.o.Section)
 	period := section.Plan.In(l.zone()).Period(now).Name
 	var events []Event
 	var joined Run
@@ -27,6 +28,8 @@ func (l *Local) prepare(now time.Time) ([]Event, error) {
 		case r.Opened.Period == period:
 			joined = r
 			continue
+		case r.Unsettled():
+			continue // what runs in it is not lost sight of; it expires when that has ended
 		}
 		expiry, err := l.expire(r, period)
 		if err != nil {
@@ -38,7 +41,29 @@ func (l *Local) prepare(now time.Time) ([]Event, error) {
 		return nil, err
 	}
 	own, err := l.enter(joined, now)
+	if err != nil {
+		return nil, err
+	}
+	l.events, err = eventsOf(l.o.Journal, joined.ID)
+	l.events, l.ahead = append(l.events, own...), len(own)
 	return append(events, own...), err
+}
+
+// eventsOf are the recorded events of a run; none for a run that is not.
+func eventsOf(j Journal, run string) ([]Event, error) {
+	if run == "" {
+		return nil, nil
+	}
+	var found []Event
+	for e, err := range j.Events() {
+		if err != nil {
+			return found, fmt.Errorf("reading the journal: %w", err)
+		}
+		if e.Run == run {
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }
 
 func (l *Local) mine(r Run) bool {
@@ -94,7 +119,7 @@ func (l *Local) enter(r Run, now time.Time) ([]Event, error) {
 		return nil, err
 	}
 	events := []Event{resumed}
-	if r.Driver.Identity() != l.o.Actor.Identity() {
+	if r.Driver.Identity() != l.who.Identity() {
 		taken, err := l.event(r.ID, "", 0, RunTakenOver{From: r.Driver, Reason: "the run was left"})
 		if err != nil {
 			return nil, err
@@ -167,10 +192,18 @@ func (s Section) Steps() []Step {
 func (l *Local) interruptAll(r Run, reason string) ([]Event, Run, error) {
 	var events []Event
 	for _, it := range r.Items {
-		if it.State != Running {
-			continue
+		var p Payload
+		switch {
+		case it.Kind == Check && it.State == Running:
+			p = ItemInterrupted{Reason: reason}
+		case it.Kind == Check && it.State == Cancelling:
+			p = ItemCancelled{Reason: reason}
+		case it.State == Armed:
+			p = ActionDisarmed{Reason: reason}
+		default:
+			continue // a step or a watch goes on without us
 		}
-		e, err := l.event(r.ID, it.ID, len(it.Attempts), ItemInterrupted{Reason: reason})
+		e, err := l.event(r.ID, it.ID, len(it.Attempts), p)
 		if err != nil {
 			return nil, r, err
 		}

@@ -3,6 +3,7 @@ package runbooks
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
@@ -61,6 +62,9 @@ type Section struct {
 	Items    []Item
 	Line     int
 }
+
+// InWindow reports whether actions of the section begin inside the window only.
+func (s Section) InWindow() bool { return slices.Contains(s.Requires, "in_window") }
 
 // Item returns the item of that id.
 func (s Section) Item(id string) (Item, bool) {

@@ -38,7 +38,11 @@ type Session interface {
 	Section() Section
 	Outdated() bool
 
-	Start(item string) error // runs one check
+	// Book is the pinned runbook; Estimates are how long its items took before.
+	Book() Runbook
+	Estimates() map[string]time.Duration
+
+	Start(item string) error // runs one check, or begins a hold
 	StartAll() error         // runs every check that is not done, as their needs open
 	Confirm(item string, evidence map[string]string) error
 	Decide(item, option string) error
@@ -49,8 +53,30 @@ type Session interface {
 	Retry(item string) error      // a new attempt; a check starts at once
 	Sign(item, role string) error // item "": the run
 
+	// Arm makes an action's preview: the one method that takes as long as it
+	// needs, within ctx. Approve confirms the preview of that hash and begins;
+	// typed is the target's name where the danger asks for it. Disarm takes
+	// the preview back.
+	Arm(ctx context.Context, item string) error
+	Approve(item, typed string, seen Hash) error
+	Disarm(item, reason string) error
+
+	// Cancel asks what runs to stop; the item is cancelled when it is gone.
+	Cancel(item, reason string) error
+
+	// Probe looks again at an interrupted action, Resolve says by a person's
+	// evidence what became of it.
+	Probe(item string) error
+	Resolve(item string, done bool, evidence string) error
+
+	// Live is an action's output from a position on, and how far it is.
+	Live(item string, from int64) (Live, error)
+
+	OverrideWindow(reason string, until time.Time) error
+	TakeOver(reason string) error
+
 	Finish(note string) error  // completes the run; every item must be decided
-	Abort(reason string) error // gives it up
+	Abort(reason string) error // gives it up; see Seat.Abort
 
 	// Err is why nothing can be recorded any more, nil while all is well.
 	Err() error
