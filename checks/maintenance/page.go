@@ -1,0 +1,133 @@
+package maintenance
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks"
+)
+
+// A page is a maintenance page of the site file with the directory of its file
+// opened: whatever happens to the path meanwhile, it stays the same directory.
+type page struct {
+	checks.MaintenancePage
+	url    *url.URL
+	exempt *url.URL
+	reload checks.Command // zero with a flag
+
+	root *os.Root // the directory
+	name string   // of the flag or the snippet in it
+	path string   // of the same, with the links of its directory resolved
+}
+
+// open finds the page that the arguments name and opens its directory.
+func open(env checks.Env, args checks.Args) (*page, error) {
+	entry, err := entryOf(env, args.Text("page"))
+	if err != nil {
+		return nil, err
+	}
+	p := &page{MaintenancePage: entry}
+	if p.url, err = url.Parse(entry.URL); err != nil || p.url.Host == "" {
+		return nil, checks.Failed(checks.Unconfigured, "maintenance %s: its url is not a URL", entry.Name)
+	}
+	if p.exempt, err = url.Parse(entry.Exempt); err != nil || p.exempt.Host == "" {
+		return nil, checks.Failed(checks.Unconfigured, "maintenance %s: its exempt is not a URL", entry.Name)
+	}
+	if env.Dialer == nil {
+		return nil, checks.Failed(checks.Unconfigured, "nothing to dial with: the page cannot be seen from outside")
+	}
+	file := entry.Flag
+	if entry.Snippet != "" {
+		file = entry.Snippet
+		command, there := env.Site.Commands[entry.Reload]
+		if !there || env.Exec == nil {
+			return nil, checks.Failed(checks.Unconfigured, "maintenance %s: the command %q that reloads the web server cannot be run", entry.Name, entry.Reload)
+		}
+		p.reload = command
+	}
+	return p, p.openDirectory(file)
+}
+
+func (p *page) openDirectory(file string) error {
+	if !filepath.IsAbs(file) {
+		return checks.Failed(checks.Unconfigured, "maintenance %s: %q is not an absolute path", p.Name, file)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return fmt.Errorf("maintenance %s: %w", p.Name, err)
+	}
+	p.name = filepath.Base(file)
+	p.path = filepath.Join(dir, p.name)
+	if p.root, err = os.OpenRoot(dir); err != nil {
+		return fmt.Errorf("maintenance %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+func entryOf(env checks.Env, name string) (checks.MaintenancePage, error) {
+	names := slices.Sorted(maps.Keys(env.Site.Maintenance))
+	switch {
+	case len(names) == 0:
+		return checks.MaintenancePage{}, checks.NotHere{What: "no maintenance pages in the site file"}
+	case name == "" && len(names) > 1:
+		return checks.MaintenancePage{}, checks.Failed(checks.Unconfigured, "several maintenance pages: name one of %s", strings.Join(names, ", "))
+	case name == "":
+		name = names[0]
+	}
+	entry, ok := env.Site.Maintenance[name]
+	if !ok {
+		return entry, checks.NotHere{What: fmt.Sprintf("no maintenance page %q in the site file", name)}
+	}
+	entry.Name = name
+	return entry, nil
+}
+
+// findings are what every phase reports: what is meant, and how it is known again.
+func (p *page) findings() checks.Findings {
+	return checks.Findings{
+		Target:      p.url.Host,
+		Fingerprint: p.path + " " + p.url.Redacted(),
+		Locks:       []string{"file:" + p.path},
+	}
+}
+
+// close ends the use of the directory. It was only read from: an error of it
+// would mean nothing.
+func (p *page) close() { _ = p.root.Close() }
+
+// writableByOthers names the directory at or above the file that somebody else
+// may change: they could put another file in our file's place.
+func (p *page) writableByOthers() (string, error) {
+	for at := filepath.Dir(p.path); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			return "", fmt.Errorf("looking at who may change %s: %w", at, err)
+		}
+		if info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+			return at, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", nil
+		}
+	}
+}
+
+// writable fails if we may not create and rename in the directory.
+func (p *page) writable() error {
+	dir, err := p.root.Open(".")
+	if err != nil {
+		return fmt.Errorf("opening the directory of %s: %w", p.path, err)
+	}
+	defer dir.Close()
+	if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return checks.Failed(checks.Denied, "%s cannot be written: %w", filepath.Dir(p.path), err)
+	}
+	return nil
+}
