@@ -35,7 +35,9 @@ type yard struct {
 	startErr error
 }
 
-func newYard() *yard { return &yard{steps: map[string]*runbooks.DeedStatus{}, held: map[string]string{}} }
+func newYard() *yard {
+	return &yard{steps: map[string]*runbooks.DeedStatus{}, held: map[string]string{}}
+}
 
 func (y *yard) actions() *runbooks.Actions {
 	n := 0

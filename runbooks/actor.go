@@ -53,15 +53,20 @@ const unsetLogin = "4294967295"
 // CurrentActor is the user of this process. The login identity is the audit
 // login uid of the kernel, never the environment; without one the name is
 // claimed.
-func CurrentActor() Actor {
-	a := Actor{UID: os.Getuid(), Name: nameOf(strconv.Itoa(os.Getuid()))}
+func CurrentActor() Actor { return ActorOf(os.Getpid(), os.Getuid()) }
+
+// ActorOf is the user of a process, of which the kernel said that the user id
+// is that: a peer on a socket.
+func ActorOf(pid, uid int) Actor {
+	a := Actor{UID: uid, Name: nameOf(strconv.Itoa(uid))}
 	if host, err := os.Hostname(); err == nil {
 		a.Host = host
 	}
-	if tty, err := os.Readlink("/proc/self/fd/0"); err == nil && (strings.HasPrefix(tty, "/dev/pts/") || strings.HasPrefix(tty, "/dev/tty")) {
+	proc := "/proc/" + strconv.Itoa(pid)
+	if tty, err := os.Readlink(proc + "/fd/0"); err == nil && (strings.HasPrefix(tty, "/dev/pts/") || strings.HasPrefix(tty, "/dev/tty")) {
 		a.TTY = tty
 	}
-	raw, err := os.ReadFile("/proc/self/loginuid")
+	raw, err := os.ReadFile(proc + "/loginuid")
 	login := strings.TrimSpace(string(raw))
 	if err != nil || login == "" || login == unsetLogin {
 		a.Claimed = true

@@ -144,6 +144,28 @@ func (l *Local) Events() (events []Event, recorded bool) {
 	return slices.Clone(l.events), l.live
 }
 
+// Busy reports whether something runs, or a preview is being made.
+func (l *Local) Busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy()
+}
+
+func (l *Local) busy() bool {
+	return len(l.running) > 0 || len(l.arming) > 0 || l.live && l.run.Unsettled()
+}
+
+// Over reports whether the run is one to look at only: it has ended, or its
+// period has and nothing runs in it. A new one is driven anew.
+func (l *Local) Over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.run.State.Ended() || l.broken != nil || l.closed {
+		return true
+	}
+	return !l.busy() && l.section.Plan.In(l.zone()).Period(l.o.Now()).Name != l.run.Opened.Period
+}
+
 // Outdated reports whether the file has changed since the run was opened.
 func (l *Local) Outdated() bool {
 	l.mu.Lock()

@@ -1,0 +1,146 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// errGone ends every call that waits when the connection ends.
+var errGone = errors.New("the supervisor is gone")
+
+// link is one connection to a supervisor, from the client's side.
+type link struct {
+	conn net.Conn
+	you  runbooks.Actor
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]chan frame
+	pushes  map[uint64]func(news) // by handle
+	early   map[uint64][]news     // pushes that came before the answer that names their handle
+	gone    chan struct{}
+}
+
+// dial connects to the socket and introduces us.
+func dial(ctx context.Context, socket, version, tty string) (*link, error) {
+	dir, short, err := through(socket)
+	if err != nil {
+		return nil, fmt.Errorf("opening the socket's folder: %w", err)
+	}
+	defer dir.Close()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", short)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{conn: conn, waiting: map[uint64]chan frame{}, pushes: map[uint64]func(news){}, early: map[uint64][]news{}, gone: make(chan struct{})}
+	go l.read()
+	var w welcome
+	if err := l.call(ctx, "hello", 0, hello{Protocol: protocol, Version: version, TTY: tty}, &w); err != nil {
+		l.close()
+		return nil, fmt.Errorf("greeting the supervisor: %w", err)
+	}
+	l.you = w.You
+	return l, nil
+}
+
+// read hands answers to those who wait and news to those who listen. It ends
+// with the connection.
+func (l *link) read() {
+	defer close(l.gone)
+	defer l.conn.Close() //nolint:errcheck // it is being closed either way
+	in := newReader(l.conn, maxAnswer)
+	for {
+		f, err := in.next()
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		if f.News != nil {
+			listen := l.pushes[f.Handle]
+			if listen == nil {
+				l.early[f.Handle] = append(l.early[f.Handle], *f.News)
+			}
+			l.mu.Unlock()
+			if listen != nil {
+				listen(*f.News)
+			}
+			continue
+		}
+		answer := l.waiting[f.ID]
+		delete(l.waiting, f.ID)
+		l.mu.Unlock()
+		if answer != nil {
+			answer <- f
+		}
+	}
+}
+
+// call asks and waits for the answer.
+func (l *link) call(ctx context.Context, method string, handle uint64, params, result any) error {
+	raw, err := json.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("encoding the request: %w", err)
+	}
+	answer := make(chan frame, 1)
+	l.mu.Lock()
+	l.next++
+	id := l.next
+	l.waiting[id] = answer
+	line, err := encode(frame{ID: id, Method: method, Handle: handle, Params: raw})
+	if err == nil {
+		_, err = l.conn.Write(line)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	select {
+	case f := <-answer:
+		if f.Err != nil {
+			return fromWire(f.Err)
+		}
+		if result == nil || len(f.Result) == 0 {
+			return nil
+		}
+		if err := json.Unmarshal(f.Result, result); err != nil {
+			return fmt.Errorf("reading the supervisor's answer: %w", err)
+		}
+		return nil
+	case <-l.gone:
+		return errGone
+	case <-ctx.Done():
+		l.mu.Lock()
+		delete(l.waiting, id)
+		l.mu.Unlock()
+		return fmt.Errorf("waiting for the supervisor: %w", ctx.Err())
+	}
+}
+
+// listen hands on the news of a handle, those that came early first.
+func (l *link) listen(handle uint64, do func(news)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.early[handle] {
+		do(n)
+	}
+	delete(l.early, handle)
+	l.pushes[handle] = do
+}
+
+func (l *link) forget(handle uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pushes[handle] = func(news) {}
+}
+
+func (l *link) close() {
+	l.conn.Close() //nolint:errcheck // it is being closed either way
+	<-l.gone
+}

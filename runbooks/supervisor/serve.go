@@ -1,0 +1,244 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// pushTimeout is how long a client that does not read may hold up a message
+// before it is dropped: it comes back, and is told everything then.
+const pushTimeout = 2 * time.Second
+
+// client is one connection.
+type client struct {
+	conn *net.UnixConn
+	who  runbooks.Actor
+	own  bool // the peer is our own user, or root
+
+	out  chan []byte // what is to be sent, in order
+	gone chan struct{}
+	once sync.Once
+
+	runs map[uint64]*drivenRun // by handle; touched by the client's reader alone
+	next uint64
+}
+
+// serve answers one connection until it ends.
+func (s *server) serve(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close() //nolint:errcheck // it is being closed either way
+	who, own, err := peer(conn)
+	if err == nil && !own && s.o.Group < 0 {
+		err = fmt.Errorf("user %d has no business here", who.UID)
+	}
+	if err != nil {
+		s.o.Log.Warn("a client was refused", "error", err)
+		return
+	}
+	c := &client{conn: conn, who: who, own: own, out: make(chan []byte, 256), gone: make(chan struct{}), runs: map[uint64]*drivenRun{}}
+	if !s.admit(c) {
+		return
+	}
+	defer s.dismiss(c)
+	s.tasks.Go(c.write)
+	in := newReader(conn, maxRequest)
+	if err := s.greet(c, in); err != nil {
+		s.o.Log.Warn("a client did not introduce itself", "error", err)
+		return
+	}
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		f, err := in.next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				s.o.Log.Info("a client is gone", "error", err)
+			}
+			return
+		}
+		s.dispatch(ctx, c, f, &calls)
+	}
+}
+
+func (s *server) admit(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.clients) >= maxClients {
+		s.o.Log.Warn("too many clients", "most", maxClients)
+		return false
+	}
+	s.clients[c] = true
+	return true
+}
+
+func (s *server) dismiss(c *client) {
+	s.mu.Lock()
+	delete(s.clients, c)
+	for _, r := range s.runs {
+		delete(r.clients, c)
+	}
+	for _, r := range c.runs {
+		delete(r.clients, c)
+	}
+	s.touched = time.Now()
+	s.mu.Unlock()
+	c.end()
+}
+
+func (c *client) end() {
+	c.once.Do(func() {
+		close(c.gone)
+		c.conn.Close() //nolint:errcheck // it is being closed either way
+	})
+}
+
+// write sends what is queued; a peer that does not take it is dropped.
+func (c *client) write() {
+	for {
+		select {
+		case <-c.gone:
+			return
+		case raw := <-c.out:
+			c.conn.SetWriteDeadline(time.Now().Add(pushTimeout)) //nolint:errcheck // a closed connection fails the write
+			if _, err := c.conn.Write(raw); err != nil {
+				c.end()
+				return
+			}
+		}
+	}
+}
+
+// send queues a frame; a client whose queue is full does not read and is dropped.
+func (c *client) send(f frame) {
+	raw, err := encode(f)
+	if err != nil {
+		raw, _ = encode(frame{ID: f.ID, Err: toWire(err)}) // an error of text always encodes
+	}
+	select {
+	case c.out <- raw:
+	case <-c.gone:
+	default:
+		c.end()
+	}
+}
+
+func (c *client) push(handle uint64, n news) { c.send(frame{Handle: handle, News: &n}) }
+
+func (c *client) answer(id uint64, result any, err error) {
+	f := frame{ID: id, Err: toWire(err)}
+	if err == nil && result != nil {
+		raw, encodeErr := json.Marshal(result)
+		f.Result, f.Err = raw, toWire(encodeErr)
+	}
+	c.send(f)
+}
+
+// greet reads who speaks which protocol.
+func (s *server) greet(c *client, in *reader) error {
+	c.conn.SetReadDeadline(time.Now().Add(pushTimeout)) //nolint:errcheck // a closed connection fails the read
+	f, err := in.next()
+	if err != nil {
+		return err
+	}
+	var h hello
+	if f.Method != "hello" || json.Unmarshal(f.Params, &h) != nil {
+		return errors.New("the first word is not hello")
+	}
+	c.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection fails the next read
+	if c.who.TTY == "" {
+		c.who.TTY = clean.Line(h.TTY, 40)
+	}
+	if h.Protocol != protocol {
+		err := fmt.Errorf("the supervisor is opsdeck %s (process %d) and speaks another protocol: let it end, or end it", s.o.Version, os.Getpid())
+		c.answer(f.ID, nil, err)
+		time.Sleep(100 * time.Millisecond) // the answer goes out before the door closes
+		return err
+	}
+	c.answer(f.ID, welcome{Protocol: protocol, Version: s.o.Version, PID: os.Getpid(), You: c.who}, nil)
+	return nil
+}
+
+// dispatch answers one request. What may take long has a goroutine of its own,
+// so that nobody waits behind a preview.
+func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.WaitGroup) {
+	switch f.Method {
+	case "open":
+		opened, err := s.open(ctx, c, f.Params)
+		c.answer(f.ID, opened, err)
+		return
+	case "leave":
+		s.leaveRun(c, f.Handle)
+		c.answer(f.ID, nil, nil)
+		return
+	}
+	r := c.runs[f.Handle]
+	var d deed
+	decoder := json.NewDecoder(bytes.NewReader(f.Params))
+	decoder.DisallowUnknownFields()
+	switch {
+	case r == nil:
+		c.answer(f.ID, nil, errors.New("that run is not open"))
+		return
+	case len(f.Params) > 0 && decoder.Decode(&d) != nil:
+		c.answer(f.ID, nil, fmt.Errorf("the parameters of %s cannot be read", f.Method))
+		return
+	}
+	calls.Go(func() {
+		result, err := do(ctx, f.Method, r.local.As(c.who), d)
+		s.tell(r) // what was recorded is told before the answer says so
+		c.answer(f.ID, result, err)
+	})
+}
+
+// open joins a client to a run.
+func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*openedRun, error) {
+	var p openRun
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, fmt.Errorf("reading what to open: %w", err)
+	}
+	book, err := s.o.Book(p.Path, []byte(p.Source), p.Hash, c.own)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.run(context.WithoutCancel(ctx), book, p.Section, c.who)
+	if err != nil {
+		return nil, err
+	}
+	c.next++
+	t := &tail{handle: c.next}
+	events, recorded := r.local.Events()
+	pinned := r.local.Book()
+	opened := &openedRun{
+		Handle: c.next, Source: string(pinned.Source), Path: pinned.Path, Section: p.Section, Estimates: r.local.Estimates(),
+		News: t.next(events, recorded),
+	}
+	opened.News.Reset, opened.News.Outdated = true, r.local.Outdated()
+	c.runs[t.handle] = r
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.clients[c] = t
+	return opened, nil
+}
+
+func (s *server) leaveRun(c *client, handle uint64) {
+	r := c.runs[handle]
+	if r == nil {
+		return
+	}
+	delete(c.runs, handle)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(r.clients, c)
+}

@@ -1,0 +1,207 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// Options are what a supervisor is made of. Dir, Events, Drive and Book are
+// required.
+type Options struct {
+	Dir     string // the state directory
+	Socket  string // "" means supervisor.sock in Dir
+	Group   int    // whose members may connect; -1: nobody but the owner
+	Version string
+
+	// Drive prepares a run of a section for the first client that opens it.
+	Drive func(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor, present func(runbooks.Actor) bool) (*runbooks.Local, error)
+
+	// Book is the runbook that a client named: the shelf's own, or one read
+	// from the bytes that it sent if it may bring its own.
+	Book func(path string, source []byte, hash runbooks.Hash, mayBring bool) (runbooks.Runbook, error)
+
+	// Unsettled are the runs that something goes on in, found in the journal
+	// at the start: their runbooks and sections.
+	Unsettled func() ([]Unsettled, error)
+
+	// Rest is called when nothing is driven any more: the journal is closed
+	// in good order.
+	Rest func() error
+
+	Idle time.Duration // how long to stay when nothing is left; 0 means a minute
+	Log  *slog.Logger  // nil: none
+}
+
+// An Unsettled run has a step or a watch that goes on without anybody.
+type Unsettled struct {
+	Book    runbooks.Runbook
+	Section string
+	Driver  runbooks.Actor
+}
+
+// server is a supervisor at work.
+type server struct {
+	o     Options
+	tasks sync.WaitGroup
+
+	opening sync.Mutex // one run is prepared at a time; taken before mu
+
+	mu      sync.Mutex
+	clients map[*client]bool
+	runs    map[string]*drivenRun
+	touched time.Time // when there was last something to do
+}
+
+// Serve listens until ctx ends or there has been nothing to do for a while.
+// ready is called once, when clients can connect.
+func Serve(ctx context.Context, o Options, ready func()) error {
+	if o.Idle == 0 {
+		o.Idle = time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	listener, release, err := listen(o)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &server{o: o, clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now()}
+	s.adopt(ctx)
+	s.tasks.Go(func() { s.accept(ctx, listener) })
+	s.tasks.Go(func() { s.retire(ctx, cancel) })
+	ready()
+	<-ctx.Done()
+	listener.Close() //nolint:errcheck // it is being closed either way
+	return s.close()
+}
+
+// adopt goes on with what a supervisor before this one left running.
+func (s *server) adopt(ctx context.Context) {
+	if s.o.Unsettled == nil {
+		return
+	}
+	list, err := s.o.Unsettled()
+	if err != nil {
+		s.o.Log.Error("looking for what was left running", "error", err)
+	}
+	for _, u := range list {
+		r, err := s.run(ctx, u.Book, u.Section, u.Driver)
+		if err == nil {
+			err = r.local.Adopt()
+		}
+		if err != nil {
+			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", err)
+		}
+	}
+}
+
+func (s *server) accept(ctx context.Context, l *net.UnixListener) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				s.o.Log.Error("accepting a client", "error", err)
+				time.Sleep(100 * time.Millisecond) // out of descriptors: clients wait, nothing is lost
+				continue
+			}
+			return
+		}
+		s.tasks.Go(func() { s.serve(ctx, conn) })
+	}
+}
+
+// retire ends the supervisor when there has been nothing to do for a while.
+func (s *server) retire(ctx context.Context, end context.CancelFunc) {
+	tick := time.NewTicker(max(s.o.Idle/20, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		if len(s.clients) > 0 || len(s.runs) > 0 {
+			s.touched = time.Now()
+		}
+		idle := time.Since(s.touched)
+		s.mu.Unlock()
+		if idle >= s.o.Idle {
+			s.o.Log.Info("nothing left to do")
+			end()
+			return
+		}
+	}
+}
+
+// close ends the clients' connections and the runs; steps live on.
+func (s *server) close() error {
+	s.mu.Lock()
+	for c := range s.clients {
+		c.conn.Close() //nolint:errcheck // it is being closed either way
+	}
+	runs := slices.Collect(maps.Values(s.runs))
+	s.mu.Unlock()
+	var errs []error
+	for _, r := range runs {
+		errs = append(errs, r.local.Close())
+	}
+	s.tasks.Wait()
+	if s.o.Rest != nil {
+		errs = append(errs, s.o.Rest())
+	}
+	return errors.Join(errs...)
+}
+
+// present reports whether an actor is connected to a run.
+func (s *server) present(key string) func(runbooks.Actor) bool {
+	return func(who runbooks.Actor) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		r := s.runs[key]
+		if r == nil {
+			return false
+		}
+		for c := range r.clients {
+			if c.who.Identity() == who.Identity() {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// run is the run of a section that is driven here, prepared if it is not yet.
+func (s *server) run(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor) (*drivenRun, error) {
+	key := book.ID + "/" + section
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	s.mu.Lock()
+	r := s.runs[key]
+	s.mu.Unlock()
+	if r != nil && !r.local.Over() {
+		return r, nil
+	}
+	local, err := s.o.Drive(ctx, book, section, who, s.present(key))
+	if err != nil {
+		return nil, fmt.Errorf("preparing the run: %w", err)
+	}
+	r = &drivenRun{key: key, local: local, clients: map[*client]*tail{}}
+	s.mu.Lock()
+	s.runs[key] = r
+	s.mu.Unlock()
+	s.tasks.Go(func() { s.tend(ctx, r) })
+	return r, nil
+}

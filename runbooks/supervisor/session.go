@@ -1,0 +1,264 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// A Client opens runs at a supervisor, and starts one if there is none.
+type Client struct {
+	Socket  string
+	Version string
+	TTY     string
+
+	// Start starts a supervisor and returns when it can be connected to, or
+	// the reason why not. nil: one that serves is all that is wanted.
+	Start func(context.Context) error
+
+	// Parse reads the pinned copy of a runbook.
+	Parse func(path string, source []byte) (runbooks.Runbook, error)
+}
+
+// callTimeout bounds what a supervisor needs to take something down. Arm has
+// its own.
+const callTimeout = 15 * time.Second
+
+// connect reaches the supervisor, starting it if need be.
+func (c *Client) connect(ctx context.Context) (*link, error) {
+	l, err := dial(ctx, c.Socket, c.Version, c.TTY)
+	var refused *remoteError
+	if err == nil || errors.As(err, &refused) || c.Start == nil {
+		return l, err
+	}
+	if startErr := c.Start(ctx); startErr != nil && !errors.Is(startErr, ErrServed) {
+		return nil, startErr
+	}
+	var last error
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if l, last = dial(ctx, c.Socket, c.Version, c.TTY); last == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("connecting to the supervisor: %w", last)
+}
+
+// Open joins the run of a section, or the one that the first event will open.
+func (c *Client) Open(ctx context.Context, book runbooks.Runbook, section string) (*Session, error) {
+	s := &Session{client: c, asked: book, section: section, news: make(chan struct{}, 1)}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.open(ctx); err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.tasks.Go(s.keep)
+	return s, nil
+}
+
+// A Session is a run at the supervisor, as runbooks.Session. When the
+// supervisor dies it finds, or starts, the next one and goes on there.
+type Session struct {
+	client  *Client
+	asked   runbooks.Runbook
+	section string
+	ctx     context.Context
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
+	news    chan struct{}
+
+	mu        sync.Mutex
+	link      *link
+	handle    uint64
+	run       runbooks.Run
+	book      runbooks.Runbook
+	outdated  bool
+	broken    error
+	away      error // the supervisor is gone, and why no other is there yet
+	present   []runbooks.Actor
+	estimates map[string]time.Duration
+}
+
+var _ runbooks.Session = (*Session)(nil)
+
+// open connects and joins the run.
+func (s *Session) open(ctx context.Context) error {
+	l, err := s.client.connect(ctx)
+	if err != nil {
+		return err
+	}
+	var opened openedRun
+	ask := openRun{Path: s.asked.Path, Source: string(s.asked.Source), Hash: s.asked.Hash, Section: s.section}
+	if err := l.call(ctx, "open", 0, ask, &opened); err != nil {
+		l.close()
+		return err
+	}
+	book := s.asked
+	if opened.Source != string(s.asked.Source) {
+		if book, err = s.client.Parse(opened.Path, []byte(opened.Source)); err != nil {
+			l.close()
+			return fmt.Errorf("reading the copy of the runbook that the run pinned: %w", err)
+		}
+	}
+	s.mu.Lock()
+	s.link, s.handle, s.book, s.estimates, s.away = l, opened.Handle, book, opened.Estimates, nil
+	s.mu.Unlock()
+	s.hear(opened.News)
+	l.listen(opened.Handle, s.hear)
+	return nil
+}
+
+// hear takes in what happened in the run.
+func (s *Session) hear(n news) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run := s.run
+	if n.Reset {
+		run = runbooks.Run{}
+	}
+	for _, e := range n.Events {
+		next, err := run.Apply(e)
+		if err != nil {
+			s.broken = fmt.Errorf("the supervisor's record does not fit this opsdeck: %w", err)
+			break
+		}
+		run = next
+	}
+	s.run, s.outdated, s.present = run, n.Outdated, n.Present
+	if n.Broken != "" {
+		s.broken = errors.New(n.Broken)
+	}
+	s.signal()
+}
+
+func (s *Session) signal() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// keep comes back to the run when the supervisor is gone, until Close.
+func (s *Session) keep() {
+	for wait := 50 * time.Millisecond; ; {
+		s.mu.Lock()
+		l := s.link
+		s.mu.Unlock()
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-l.gone:
+		}
+		s.lost(errGone)
+		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+		err := s.open(ctx)
+		cancel()
+		if err == nil {
+			wait = 50 * time.Millisecond
+			continue
+		}
+		s.lost(err)
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 2*time.Second)
+	}
+}
+
+func (s *Session) lost(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = why
+	s.signal()
+}
+
+// Run is the run as the supervisor last told it.
+func (s *Session) Run() runbooks.Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// Changed is signalled after Run changed.
+func (s *Session) Changed() <-chan struct{} { return s.news }
+
+// Book is the pinned runbook.
+func (s *Session) Book() runbooks.Runbook {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.book
+}
+
+// Section is the pinned section.
+func (s *Session) Section() runbooks.Section {
+	section, _ := s.Book().Section(s.section)
+	return section
+}
+
+// Estimates are how long items took in earlier runs.
+func (s *Session) Estimates() map[string]time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.estimates
+}
+
+// Outdated reports whether the file has changed since the run was opened.
+func (s *Session) Outdated() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outdated
+}
+
+// Present are those who are at the run now.
+func (s *Session) Present() []runbooks.Actor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.present
+}
+
+// Err is why nothing can be recorded: for good, or until there is a supervisor
+// again.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	if s.away != nil {
+		return fmt.Errorf("connecting again: %w", s.away)
+	}
+	return nil
+}
+
+// Close leaves the run: what runs goes on.
+func (s *Session) Close() error {
+	s.stop()
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	l.close()
+	s.tasks.Wait()
+	return nil
+}
+
+// call does something at the run.
+func (s *Session) call(method string, d deed) error {
+	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+	defer cancel()
+	return s.ask(ctx, method, d, nil)
+}
+
+func (s *Session) ask(ctx context.Context, method string, d deed, result any) error {
+	s.mu.Lock()
+	l, handle, away := s.link, s.handle, s.away
+	s.mu.Unlock()
+	if away != nil {
+		return fmt.Errorf("connecting again: %w", away)
+	}
+	return l.call(ctx, method, handle, d, result)
+}

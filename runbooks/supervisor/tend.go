@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// drivenRun is a run with those who look at it.
+type drivenRun struct {
+	key     string
+	local   *runbooks.Local
+	clients map[*client]*tail // guarded by the server's mu
+}
+
+// tail is how far one client has been told.
+type tail struct {
+	handle   uint64
+	sent     int
+	recorded bool
+	first    string // id of the run that was told of
+	present  int    // how many were at it
+}
+
+// tend tells the clients of a run what happens in it, and closes it when
+// nobody looks and nothing goes on.
+func (s *server) tend(ctx context.Context, r *drivenRun) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.tell(r)
+			return
+		case <-r.local.Changed():
+		case <-tick.C:
+		}
+		s.tell(r)
+		if s.deserted(r) {
+			s.leave(r)
+			return
+		}
+	}
+}
+
+// tell sends every client of a run what it has not seen.
+func (s *server) tell(r *drivenRun) {
+	events, recorded := r.local.Events()
+	outdated, broken := r.local.Outdated(), r.local.Err()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	present := r.present()
+	for c, t := range r.clients {
+		n := t.next(events, recorded)
+		n.Outdated, n.Present = outdated, present
+		if broken != nil {
+			n.Broken = broken.Error()
+		}
+		if len(n.Events) > 0 || n.Reset || broken != nil || t.present != len(present) {
+			t.present = len(present)
+			c.push(t.handle, n)
+		}
+	}
+}
+
+func (r *drivenRun) present() []runbooks.Actor {
+	var list []runbooks.Actor
+	for c := range r.clients {
+		list = append(list, c.who)
+	}
+	return list
+}
+
+// next is what a client has not been told: everything anew if the run it was
+// told of is not the one that was recorded.
+func (t *tail) next(events []runbooks.Event, recorded bool) news {
+	first := ""
+	if len(events) > 0 {
+		first = events[0].Run
+	}
+	n := news{Recorded: recorded}
+	if recorded != t.recorded || first != t.first || t.sent > len(events) {
+		n.Reset, t.sent = true, 0
+	}
+	n.Events = events[t.sent:]
+	t.sent, t.recorded, t.first = len(events), recorded, first
+	return n
+}
+
+// deserted reports whether nobody looks at the run and nothing goes on in it.
+func (s *server) deserted(r *drivenRun) bool {
+	if r.local.Busy() { // before the lock: a run asks us who is there while it holds its own
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(r.clients) == 0
+}
+
+// leave closes a run that nobody looks at. The journal rests when it was the
+// last one.
+func (s *server) leave(r *drivenRun) {
+	if err := r.local.Close(); err != nil {
+		s.o.Log.Error("closing a run", "run", r.key, "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs[r.key] == r {
+		delete(s.runs, r.key)
+	}
+	s.touched = time.Now()
+	if len(s.runs) == 0 && s.o.Rest != nil {
+		if err := s.o.Rest(); err != nil {
+			s.o.Log.Error("closing the journal", "error", err)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package supervisor
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
+)
+
+// protocol is the version of what is said on the socket. A client of another
+// version is told which binary serves, and does nothing.
+const protocol = 1
+
+// Bounds of what is read from the socket: a client sends little, a supervisor
+// sends whole runs.
+const (
+	maxRequest = 4 << 20 // a runbook's source is at most 1 MiB
+	maxAnswer  = 64 << 20
+	maxClients = 64
+)
+
+// A frame is one line of JSON in either direction. A request has an ID and a
+// Method, its answer the same ID; a push has neither.
+type frame struct {
+	ID     uint64          `json:"id,omitempty"`
+	Method string          `json:"method,omitempty"`
+	Handle uint64          `json:"handle,omitempty"` // of an opened run
+	Params json.RawMessage `json:"params,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Err    *wireError      `json:"error,omitempty"`
+	News   *news           `json:"news,omitempty"`
+}
+
+// news is what happened in a run: the events since the last news, or all of
+// them if Reset.
+type news struct {
+	Reset    bool             `json:"reset,omitempty"`
+	Recorded bool             `json:"recorded"`
+	Events   []runbooks.Event `json:"events,omitempty"`
+	Outdated bool             `json:"outdated,omitempty"`
+	Broken   string           `json:"broken,omitempty"`
+	Present  []runbooks.Actor `json:"present,omitempty"`
+}
+
+// wireError is an error with what a client decides on.
+type wireError struct {
+	Text  string    `json:"text"`
+	Code  string    `json:"code,omitempty"`
+	Need  string    `json:"need,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+
+	Driver *runbooks.Actor `json:"driver,omitempty"`
+}
+
+// codes name the errors that clients tell apart. It is never written to.
+var codes = map[string]error{
+	"all-done": runbooks.ErrAllDone, "typed": runbooks.ErrTyped, "signers": runbooks.ErrSigners, "no-actions": runbooks.ErrNoActions,
+}
+
+func toWire(err error) *wireError {
+	if err == nil {
+		return nil
+	}
+	w := &wireError{Text: err.Error()}
+	for code, sentinel := range codes {
+		if errors.Is(err, sentinel) {
+			w.Code = code
+		}
+	}
+	var driven *runbooks.DrivenError
+	if errors.As(err, &driven) {
+		w.Code, w.Driver, w.Since = "driven", &driven.Driver, driven.Since
+	}
+	var blocked *runbooks.NotReadyError
+	if errors.As(err, &blocked) {
+		w.Code, w.Need = "not-ready", blocked.Need
+	}
+	return w
+}
+
+// remoteError is an error that came over the socket, in its own words and
+// still the error it was.
+type remoteError struct {
+	text string
+	is   error
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.is }
+
+func fromWire(w *wireError) error {
+	switch {
+	case w == nil:
+		return nil
+	case w.Code == "driven" && w.Driver != nil:
+		return &runbooks.DrivenError{Driver: *w.Driver, Since: w.Since}
+	case w.Code == "not-ready":
+		return &remoteError{w.Text, &runbooks.NotReadyError{Need: w.Need, Why: w.Text}}
+	}
+	return &remoteError{w.Text, codes[w.Code]}
+}
+
+// reader reads frames of at most max bytes.
+type reader struct {
+	lines *bufio.Scanner
+	max   int
+}
+
+func newReader(r io.Reader, most int) *reader {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 4096), most)
+	return &reader{lines, most}
+}
+
+// next is the next frame; io.EOF at the end.
+func (r *reader) next() (frame, error) {
+	if !r.lines.Scan() {
+		if err := r.lines.Err(); err != nil {
+			if errors.Is(err, bufio.ErrTooLong) {
+				err = fmt.Errorf("a message of more than %d bytes", r.max)
+			}
+			return frame{}, err
+		}
+		return frame{}, io.EOF
+	}
+	var f frame
+	if err := json.Unmarshal(r.lines.Bytes(), &f); err != nil {
+		return frame{}, fmt.Errorf("reading a message: %w", err)
+	}
+	return f, nil
+}
+
+func encode(f frame) ([]byte, error) {
+	raw, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a message: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// The parameters of requests.
+type (
+	hello struct {
+		Protocol int    `json:"protocol"`
+		Version  string `json:"version"`
+		TTY      string `json:"tty,omitempty"`
+	}
+	welcome struct {
+		Protocol int            `json:"protocol"`
+		Version  string         `json:"version"`
+		PID      int            `json:"pid"`
+		You      runbooks.Actor `json:"you"`
+	}
+	openRun struct {
+		Path    string        `json:"path"`
+		Source  string        `json:"source"`
+		Hash    runbooks.Hash `json:"hash"`
+		Section string        `json:"section"`
+	}
+	openedRun struct {
+		Handle    uint64                   `json:"handle"`
+		Source    string                   `json:"source"` // of the pinned copy
+		Path      string                   `json:"path"`
+		Section   string                   `json:"section"`
+		Estimates map[string]time.Duration `json:"estimates,omitempty"`
+		News      news                     `json:"news"`
+	}
+	deed struct { // the parameters of everything that is done to an item
+		Item     string            `json:"item,omitempty"`
+		Text     string            `json:"text,omitempty"`
+		Until    time.Time         `json:"until,omitzero"`
+		Evidence map[string]string `json:"evidence,omitempty"`
+		Seen     runbooks.Hash     `json:"seen,omitzero"`
+		Done     bool              `json:"done,omitempty"`
+		From     int64             `json:"from,omitempty"`
+	}
+)
