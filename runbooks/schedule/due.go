@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 )
 
 // Due is a moment inside a period: "12:00", "sun 12:00", "15 12:00",
@@ -40,7 +42,7 @@ func ParseDue(c Cadence, text string) (Due, error) {
 	}
 	d := Due{Given: true}
 	var err error
-	if d.Clock, err = parseClock(clock); err != nil || !d.setDay(c, day) {
+	if d.Clock, err = civil.ParseClock(clock); err != nil || !d.setDay(c, day) {
 		return Due{}, fmt.Errorf("%q is not a due time of a %s section (write %s)", text, c, form)
 	}
 	return d, nil
@@ -86,14 +88,4 @@ func (d *Due) setMonthDay(day string) bool {
 	n, err := strconv.Atoi(day)
 	d.Day = n
 	return err == nil && n >= 1 && n <= 31
-}
-
-func parseClock(text string) (time.Duration, error) {
-	h, m, ok := strings.Cut(text, ":")
-	hours, err1 := strconv.Atoi(h)
-	minutes, err2 := strconv.Atoi(m)
-	if !ok || err1 != nil || err2 != nil || len(m) != 2 || hours < 0 || hours > 23 || minutes < 0 || minutes > 59 {
-		return 0, fmt.Errorf("%q is not a time of day (write 12:00)", text)
-	}
-	return time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute, nil
 }

@@ -3,6 +3,8 @@ package schedule
 import (
 	"fmt"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 )
 
 // A Period is one turn of a section: a day, a week from monday, a month, a
@@ -14,7 +16,7 @@ type Period struct {
 	Due     time.Time
 	Overdue time.Time // Due and the grace
 
-	first date
+	first civil.Date
 }
 
 // Contains reports whether the instant is in the period.
@@ -25,7 +27,7 @@ func (p Plan) Period(at time.Time) Period {
 	if !p.Recurs() {
 		return Period{}
 	}
-	period := p.from(p.first(dateOf(at.In(p.zone()))))
+	period := p.from(p.first(civil.DateOf(at.In(p.zone()))))
 	// Where a zone repeats its midnight, the calendar's date and the instant
 	// may disagree for an hour; the instant decides.
 	for !at.Before(period.End) {
@@ -58,54 +60,54 @@ func (p Plan) Previous(period Period) Period {
 }
 
 // first is the first day of the period that the day is in.
-func (p Plan) first(d date) date {
+func (p Plan) first(d civil.Date) civil.Date {
 	switch p.Cadence {
 	case Daily:
 		return d
 	case Weekly:
-		return d.addDays(-(int(d.utc().Weekday()) + 6) % 7)
+		return d.AddDays(-(int(d.Weekday()) + 6) % 7)
 	case Quarterly:
-		d.month -= (d.month - 1) % 3
+		d.Month -= (d.Month - 1) % 3
 	}
-	d.day = 1
+	d.Day = 1
 	return d
 }
 
-func (p Plan) step(first date, n int) date {
+func (p Plan) step(first civil.Date, n int) civil.Date {
 	switch p.Cadence {
 	case Daily:
-		return first.addDays(n)
+		return first.AddDays(n)
 	case Weekly:
-		return first.addDays(7 * n)
+		return first.AddDays(7 * n)
 	case Quarterly:
-		return first.addMonths(3 * n)
+		return first.AddMonths(3 * n)
 	}
-	return first.addMonths(n)
+	return first.AddMonths(n)
 }
 
-func (p Plan) from(first date) Period {
+func (p Plan) from(first civil.Date) Period {
 	zone := p.zone()
 	period := Period{
 		Name: p.name(first), first: first,
-		Start: first.instant(0, zone),
-		End:   p.step(first, 1).instant(0, zone),
+		Start: first.Instant(0, zone),
+		End:   p.step(first, 1).Instant(0, zone),
 	}
 	period.Due = p.due(period)
 	period.Overdue = p.afterGrace(period)
 	return period
 }
 
-func (p Plan) name(first date) string {
+func (p Plan) name(first civil.Date) string {
 	switch p.Cadence {
 	case Daily:
-		return first.utc().Format(time.DateOnly)
+		return first.UTC().Format(time.DateOnly)
 	case Weekly:
-		year, week := first.utc().ISOWeek()
+		year, week := first.UTC().ISOWeek()
 		return fmt.Sprintf("%d-W%02d", year, week)
 	case Quarterly:
-		return fmt.Sprintf("%d-Q%d", first.year, (first.month+2)/3)
+		return fmt.Sprintf("%d-Q%d", first.Year, (first.Month+2)/3)
 	}
-	return first.utc().Format("2006-01")
+	return first.UTC().Format("2006-01")
 }
 
 func (p Plan) due(period Period) time.Time {
@@ -115,11 +117,11 @@ func (p Plan) due(period Period) time.Time {
 	day := period.first
 	switch p.Cadence {
 	case Daily, Weekly:
-		day = day.addDays(p.Due.Offset)
+		day = day.AddDays(p.Due.Offset)
 	default:
-		day = day.addMonths(p.Due.Month).withDay(p.Due.Day)
+		day = day.AddMonths(p.Due.Month).WithDay(p.Due.Day)
 	}
-	due := day.instant(p.Due.Clock, p.zone())
+	due := day.Instant(p.Due.Clock, p.zone())
 	if due.After(period.End) { // a gap at the period's very end
 		return period.End
 	}
@@ -136,5 +138,5 @@ func (p Plan) afterGrace(period Period) time.Time {
 	wall := period.Due.In(p.zone())
 	h, m, s := wall.Clock()
 	clock := time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second
-	return dateOf(wall).addDays(days).instant(clock, p.zone()).Add(rest)
+	return civil.DateOf(wall).AddDays(days).Instant(clock, p.zone()).Add(rest)
 }
