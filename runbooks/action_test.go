@@ -513,7 +513,7 @@ func TestReadDoGoesOneItemAtATime(t *testing.T) {
 		o.Runbook.Sections[0].Mode = runbooks.ReadDo
 		l := drive(t, o)
 		defer l.Close()
-		if err := l.Start("watch"); err == nil || !strings.Contains(err.Error(), "disk comes first") {
+		if err := l.Start("watch"); err == nil || !strings.Contains(err.Error(), "disk comes first: this section") {
 			t.Errorf("%v", err)
 		}
 		must(t, l.StartAll())

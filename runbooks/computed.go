@@ -104,10 +104,11 @@ func (it ItemRun) Begun() bool {
 }
 
 // inTurn is the item that comes before this one in a section that is walked in
-// its order, if there is one that is not done. Follow-ups that are not due yet
-// hold nobody up.
+// its order, if there is one that is not done. Only what changes something or
+// waits is held to it: looking ahead does no harm, and a person answers when
+// the answer is known. Follow-ups that are not due yet hold nobody up.
 func (r Run) inTurn(it ItemRun) (string, bool) {
-	if r.Opened.Mode != ReadDo || slices.Contains(r.Opened.Abort, it.ID) {
+	if r.Opened.Mode != ReadDo || it.Kind != Action && it.Kind != Hold || slices.Contains(r.Opened.Abort, it.ID) {
 		return "", false
 	}
 	for _, earlier := range r.Items {
@@ -183,10 +184,6 @@ func (r Run) Computed(item string, now time.Time) Computed {
 	c := Computed{Stale: r.staleFor(it, now), Ready: r.Ready(item, now) == nil}
 	if due, ok := r.FollowUp(it); ok && due.After(now) {
 		c.FallsDue = due
-	}
-	if before, held := r.inTurn(it); held && !it.State.Decided() {
-		c.Blocked = before + " comes first"
-		return c
 	}
 	if it.Kind == Action && it.State == Interrupted {
 		c.Blocked = OutcomeUnknown

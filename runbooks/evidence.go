@@ -22,8 +22,9 @@ const (
 )
 
 // Judge reads the evidence for a manual item or a confirm and judges it by the
-// item's rules. The returned evidence is clean and in one normal form.
-func (it Item) Judge(given map[string]string, now time.Time, zone *time.Location) (ItemConfirmed, error) {
+// item's rules. The returned evidence is clean and in one normal form. opens
+// is when the run's window opens, zero if it has none.
+func (it Item) Judge(given map[string]string, now, opens time.Time, zone *time.Location) (ItemConfirmed, error) {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.ContainsFunc(it.Evidence, func(f Field) bool { return f.Name == name }) {
@@ -42,6 +43,9 @@ func (it Item) Judge(given map[string]string, now time.Time, zone *time.Location
 		facts = append(facts, fact.Of(f.Name, value))
 		if f.Type == TimeField {
 			facts = append(facts, fact.Dur(f.Name+"_age", now.Sub(value.Instant())))
+			if !opens.IsZero() {
+				facts = append(facts, fact.Dur(f.Name+"_lead", opens.Sub(value.Instant())))
+			}
 		}
 	}
 	if len(problems) > 0 {

@@ -98,7 +98,7 @@ func FieldTypes() []FieldType {
 }
 
 // Facts are what rules of a confirm may name: its fields, and for a time the
-// age of it as NAME_age.
+// age of it as NAME_age and its lead before the window as NAME_lead.
 func (it Item) Facts() []fact.Spec {
 	var specs []fact.Spec
 	for _, f := range it.Evidence {
@@ -106,7 +106,9 @@ func (it Item) Facts() []fact.Spec {
 		switch f.Type {
 		case TimeField:
 			spec.Type = fact.Time
-			specs = append(specs, fact.Spec{Name: f.Name + "_age", Type: fact.Duration, Doc: "time since " + f.Name})
+			specs = append(specs,
+				fact.Spec{Name: f.Name + "_age", Type: fact.Duration, Doc: "time since " + f.Name},
+				fact.Spec{Name: f.Name + "_lead", Type: fact.Duration, Signed: true, Worse: fact.Lower, Doc: "from " + f.Name + " to the opening of the run's window; absent outside of one"})
 		case NumberField:
 			spec.Type = fact.Count
 		case BoolField:

@@ -144,6 +144,9 @@ func (l *Local) Events() (events []Event, recorded bool) {
 	return slices.Clone(l.events), l.live
 }
 
+// Present is nobody that a Local would know of.
+func (l *Local) Present() []Actor { return nil }
+
 // Busy reports whether something runs, or a preview is being made.
 func (l *Local) Busy() bool {
 	l.mu.Lock()
@@ -163,7 +166,7 @@ func (l *Local) Over() bool {
 	if l.run.State.Ended() || l.broken != nil || l.closed {
 		return true
 	}
-	return !l.busy() && l.section.Plan.In(l.zone()).Period(l.o.Now()).Name != l.run.Opened.Period
+	return !l.busy() && !l.joins(l.run, l.period(l.o.Now()).Name)
 }
 
 // Outdated reports whether the file has changed since the run was opened.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 )
 
 // ErrNoActions is why a session without Actions changes nothing.
@@ -95,7 +96,16 @@ func (l *Local) mayAct(it Item) error {
 			return fmt.Errorf("no action may begin: %s", why)
 		}
 	}
-	return nil
+	return WindowGate(l.run, l.section, l.window(), it, l.o.Now())
+}
+
+// window is the runbook's, in the run's zone; nil if it has none.
+func (l *Local) window() *civil.Window {
+	if l.book.Window == nil {
+		return nil
+	}
+	w := l.book.Window.In(l.zone())
+	return &w
 }
 
 // recordPreview records what the action would do, or that it cannot be begun.

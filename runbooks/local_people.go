@@ -23,7 +23,7 @@ func (s Seat) Confirm(item string, evidence map[string]string) error {
 	for name, text := range evidence {
 		given[name] = l.redact(text)
 	}
-	confirmed, err := it.Judge(given, l.o.Now(), l.zone())
+	confirmed, err := it.Judge(given, l.o.Now(), l.opens(), l.zone())
 	if err != nil {
 		return err
 	}

@@ -18,14 +18,14 @@ func (l *Local) prepare(now time.Time) ([]Event, error) {
 	l.book, l.section, l.outdated = l.o.Runbook, section, false
 	runs, problems := FoldAll(l.o.Journal.Events())
 	l.estimates = estimates(runs, l.o.Name, l.o.Runbook.ID, l.o.Section)
-	period := section.Plan.In(l.zone()).Period(now).Name
+	period := l.period(now).Name
 	var events []Event
 	var joined Run
 	for _, r := range runs {
 		switch {
 		case r.State.Ended() || !l.mine(r):
 			continue
-		case r.Opened.Period == period:
+		case l.joins(r, period):
 			joined = r
 			continue
 		case r.Unsettled():
@@ -161,7 +161,7 @@ func (l *Local) pin(r Run) error {
 }
 
 func (l *Local) opening(now time.Time) (Event, error) {
-	period := l.section.Plan.In(l.zone()).Period(now)
+	period := l.period(now)
 	if l.freshID == "" || l.freshPeriod != period.Name { // else it keeps its name
 		l.freshID, l.freshPeriod = l.newID(period.Name), period.Name
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
 )
 
@@ -18,6 +19,7 @@ type Runbook struct {
 	ReviewBy time.Time         // zero: none given
 	Zone     *time.Location    // nil: the site's
 	Vars     map[string]string // ${name} in its blocks; a site's variable of the same name gives way
+	Window   *civil.Window     // nil: none is declared; its Zone nil: the site's
 	Guide    []int             // rows of the guide the document itself covers
 	Sections []Section
 

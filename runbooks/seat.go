@@ -15,6 +15,23 @@ type Seat struct {
 // As is a place at the run for somebody.
 func (l *Local) As(who Actor) Seat { return Seat{l, who} }
 
+// You is whose place it is.
+func (s Seat) You() Actor { return s.who }
+
+// DrivenBy is the driver of the run, if that is somebody else and at the run
+// now; ok is false if the seat is free.
+func DrivenBy(run Run, you Actor, present []Actor) (driver Actor, ok bool) {
+	if run.Driver.Identity() == you.Identity() {
+		return Actor{}, false
+	}
+	for _, who := range present {
+		if who.Identity() == run.Driver.Identity() {
+			return run.Driver, true
+		}
+	}
+	return Actor{}, false
+}
+
 // A DrivenError says that somebody else is at the run and drives it.
 type DrivenError struct {
 	Driver Actor

@@ -38,6 +38,11 @@ type Session interface {
 	Section() Section
 	Outdated() bool
 
+	// You is who drives through this session; Present are those who are at
+	// the run now, as far as the session knows.
+	You() Actor
+	Present() []Actor
+
 	// Book is the pinned runbook; Estimates are how long its items took before.
 	Book() Runbook
 	Estimates() map[string]time.Duration
@@ -81,7 +86,8 @@ type Session interface {
 	// Err is why nothing can be recorded any more, nil while all is well.
 	Err() error
 
-	// Close leaves the run as it is: running checks are stopped and recorded as
-	// interrupted, the run as suspended. It waits for every goroutine.
+	// Close leaves the run. A Local one stops its checks and records them as
+	// interrupted and the run as suspended; at a supervisor everything goes on.
+	// It waits for every goroutine.
 	Close() error
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -138,8 +140,9 @@ func (s *server) retire(ctx context.Context, end context.CancelFunc) {
 		}
 		idle := time.Since(s.touched)
 		s.mu.Unlock()
-		if idle >= s.o.Idle {
-			s.o.Log.Info("nothing left to do")
+		_, gone := os.Stat(s.o.Dir)
+		if idle >= s.o.Idle || errors.Is(gone, fs.ErrNotExist) {
+			s.o.Log.Info("nothing left to do", "idle", idle)
 			end()
 			return
 		}

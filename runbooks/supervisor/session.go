@@ -221,6 +221,13 @@ func (s *Session) Present() []runbooks.Actor {
 	return s.present
 }
 
+// You is who the supervisor says that we are.
+func (s *Session) You() runbooks.Actor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link.you
+}
+
 // Err is why nothing can be recorded: for good, or until there is a supervisor
 // again.
 func (s *Session) Err() error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
 )
 
 // protocol is the version of what is said on the socket. A client of another
@@ -75,6 +76,10 @@ func toWire(err error) *wireError {
 	if errors.As(err, &driven) {
 		w.Code, w.Driver, w.Since = "driven", &driven.Driver, driven.Since
 	}
+	var held *journal.Held
+	if errors.As(err, &held) {
+		w.Code = "held"
+	}
 	var blocked *runbooks.NotReadyError
 	if errors.As(err, &blocked) {
 		w.Code, w.Need = "not-ready", blocked.Need
@@ -98,6 +103,8 @@ func fromWire(w *wireError) error {
 		return nil
 	case w.Code == "driven" && w.Driver != nil:
 		return &runbooks.DrivenError{Driver: *w.Driver, Since: w.Since}
+	case w.Code == "held":
+		return &remoteError{w.Text, &journal.Held{}}
 	case w.Code == "not-ready":
 		return &remoteError{w.Text, &runbooks.NotReadyError{Need: w.Need, Why: w.Text}}
 	}

@@ -89,8 +89,8 @@ func (c *checklist) off() string {
 	switch {
 	case n.broken != nil:
 		return "nothing is recorded any more: " + n.broken.Error()
-	case c.driver != "":
-		return "observing: " + c.driver + " drives"
+	case n.driver != "":
+		return "observing: " + n.driver + " drives"
 	case n.run.State.Ended():
 		return "the run is " + string(n.run.State)
 	}

@@ -37,7 +37,7 @@ func (c *checklist) evidence(it runbooks.ItemRun, item runbooks.Item) tea.Cmd {
 func (c *checklist) fieldCheck(field runbooks.Field) func(string) error {
 	alone := runbooks.Item{Evidence: []runbooks.Field{field}}
 	return func(text string) error {
-		_, err := alone.Judge(map[string]string{field.Name: text}, c.deps.Now(), c.zone())
+		_, err := alone.Judge(map[string]string{field.Name: text}, c.deps.Now(), time.Time{}, c.zone())
 		return err
 	}
 }

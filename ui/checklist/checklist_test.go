@@ -438,9 +438,8 @@ func TestAnObserverIsToldWhoDrivesAndCannotDrive(t *testing.T) {
 	desk := incident.NewDesk()
 	play(t, desk, func(pl *player) {
 		desk.Other = "ada on web2, pid 4411"
-		pl.show()
-		pl.shows("observing: ada on web2, pid 4411 drives")
 		pl.begin("x")
+		pl.shows("observing: ada on web2, pid 4411 drives")
 		pl.said("observing: ada on web2, pid 4411 drives")
 		if got := pl.state("disk-full/stop-the-bleeding/announce-it-in-incidents"); got != runbooks.Pending {
 			t.Errorf("an observer made the item %s", got)

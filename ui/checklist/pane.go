@@ -40,7 +40,6 @@ type checklist struct {
 	now      time.Time // of the last drawing or snapshot: for what an action says
 
 	sections sections
-	driver   string // who else drives; "" if nobody
 	opening  string // id of the section that is being opened
 	trouble  string // why the last one could not be
 
@@ -64,9 +63,19 @@ type news struct {
 	section  runbooks.Section
 	outdated bool
 	broken   error
+	driver   string // who else is at the run and drives it; "" if nobody
 }
 
-func read(s runbooks.Session) news { return news{s.Run(), s.Section(), s.Outdated(), s.Err()} }
+func read(s runbooks.Session) news {
+	n := news{run: s.Run(), section: s.Section(), outdated: s.Outdated(), broken: s.Err()}
+	if who, driven := runbooks.DrivenBy(n.run, s.You(), s.Present()); driven {
+		n.driver = who.String()
+		if who.TTY != "" {
+			n.driver += " on " + who.TTY
+		}
+	}
+	return n
+}
 
 // The answers to the pane's commands.
 type (
@@ -100,7 +109,6 @@ func (c *checklist) Show(s watch.Snapshot) {
 func (c *checklist) look(now time.Time) {
 	c.now = now
 	list, err := c.provider.Sections()
-	c.driver = c.provider.Driver()
 	c.sections.set(list, err, now)
 	if c.run != nil {
 		c.items.set(c.run.news, now, c.items.narrow)

@@ -27,10 +27,6 @@ type Provider interface {
 	// list is not complete.
 	Sections() ([]SectionInfo, error)
 
-	// Driver is who else holds the journal: then this deck observes. It
-	// answers from memory; "" when nobody or this process holds it.
-	Driver() string
-
 	// Open joins the unfinished run of a section, or prepares a new one in
 	// which nothing is recorded yet. It may take its time, within ctx. The
 	// session belongs to the pane from then on, which closes it when it opens

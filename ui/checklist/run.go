@@ -95,8 +95,8 @@ func (c *checklist) banners() []warning {
 	if n.broken != nil {
 		list = append(list, warning{checks.Crit, "nothing is recorded any more: " + n.broken.Error()})
 	}
-	if c.driver != "" {
-		list = append(list, warning{checks.Warn, "observing: " + c.driver + " drives"})
+	if n.driver != "" {
+		list = append(list, warning{checks.Warn, "observing: " + n.driver + " drives"})
 	}
 	if n.run.State.Ended() {
 		text := "the run is " + strings.ReplaceAll(string(n.run.State), "_", " ")

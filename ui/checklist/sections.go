@@ -239,8 +239,8 @@ func (c *checklist) viewSections(f pane.Frame) string {
 			lines = append(lines, banner(f, level, text))
 		}
 	}
-	if c.driver != "" {
-		say(checks.Warn, "observing: "+c.driver+" drives")
+	if c.run != nil && c.run.news.driver != "" {
+		say(checks.Warn, "observing: "+c.run.news.driver+" drives")
 	}
 	if c.opening != "" {
 		say(checks.OK, "opening "+c.opening)

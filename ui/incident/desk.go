@@ -160,9 +160,6 @@ func (d *Desk) eventsHeld() iter.Seq2[runbooks.Event, error] {
 	}
 }
 
-// Driver implements checklist.Provider.
-func (d *Desk) Driver() string { return d.Other }
-
 // Open implements checklist.Provider. Only the document of the night can be
 // opened.
 func (d *Desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
@@ -187,8 +184,25 @@ func (d *Desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.opened = append(d.opened, s)
-	return s, nil
+	return &watched{s, d}, nil
 }
+
+// watched is a session that somebody else drives, if the scene says so.
+type watched struct {
+	*runbooks.Local
+	desk *Desk
+}
+
+func (w *watched) Run() runbooks.Run {
+	run := w.Local.Run()
+	if w.desk.Other != "" {
+		run.Driver = runbooks.Actor{Name: w.desk.Other}
+	}
+	return run
+}
+
+// Present implements runbooks.Session.
+func (w *watched) Present() []runbooks.Actor { return []runbooks.Actor{{Name: w.desk.Other}, w.You()} }
 
 // Close closes every session.
 func (d *Desk) Close() error {
