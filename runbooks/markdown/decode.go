@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -159,7 +160,7 @@ func (f *fields) id() string {
 	return n.text
 }
 
-// needs reads "[a, {b: {max_age: 2h}}]".
+// needs reads "[a, {b: {max_age: 2h}}, {c: {min_age: 24h}}]".
 func (f *fields) needs() []needAt {
 	list, _ := f.get("needs", sequence)
 	var needs []needAt
@@ -178,7 +179,11 @@ func (f *fields) needs() []needAt {
 			f.r.err(inner.value.at, "wrong-type", "write {max_age: 2h}", "the need of %s is %s", inner.key, nodeKindNames[inner.value.kind])
 			continue
 		}
-		needs = append(needs, needAt{runbooks.Need{Item: inner.key, MaxAge: options.duration("max_age")}, inner.at})
+		need := runbooks.Need{Item: inner.key, MaxAge: options.duration("max_age"), MinAge: options.duration("min_age")}
+		if need.MaxAge > 0 && need.MinAge >= need.MaxAge {
+			f.r.err(options.valueAt("min_age"), "wrong-type", "", "a min_age of %s and a max_age of %s leave no time", fact.FormatDuration(need.MinAge), fact.FormatDuration(need.MaxAge))
+		}
+		needs = append(needs, needAt{need, inner.at})
 		options.rest("a need")
 	}
 	return needs

@@ -99,7 +99,22 @@ var wrong = []struct{ name, source, want string }{
 11:7 error wrong-type mode: "fast" is not one of do-confirm, read-do (one of do-confirm, read-do)
 14:1 error misplaced a section block stands below an item (move it under the heading)`},
 	{"budget", "---\nrunbook: ops\nschema: 1\nwindow: {days: first sun, start: \"02:00\", length: 2h}\n---\n# A\n```yaml section\nid: w\ncadence: window\nbudget: 3h\n```\n- [ ] x\n",
-		`10:9 error budget the budget of 3h0m0s is longer than the window of 2h0m0s`},
+		`10:9 error budget-over-window the budget of 3 h is longer than the window of 2 h`},
+	{"reserve", "---\nrunbook: ops\nschema: 1\nwindow: {days: first sun, start: \"02:00\", length: 2h, notice: 7d, rollback_reserve: 25m}\n---\n# A\n```yaml section\nid: w\nrequires: [in_window]\nbudget: 100m\n```\n- [ ] x\n",
+		`10:9 warning budget-over-window the budget of 1 h 40 m does not leave the rollback reserve: the window of 2 h has 1 h 35 m without it (shorten one of them)`},
+	{"no window", "# A\n```yaml section\nid: w\nrequires: [in_window]\nbudget: 100m\n```\n- [ ] x\n",
+		`8:11 warning no-window the section begins in the window only, and none is declared (write window: {days: first sun, start: "02:00", length: 2h} in the front matter)`},
+	{"window", "---\nrunbook: ops\nschema: 1\nwindow: {days: first snu, start: \"2:0\", length: 2 hours, notise: 7d}\n---\n- [ ] x\n", `
+4:16 error wrong-type window: "snu" is not a weekday, did you mean "sun"?
+4:34 error wrong-type window: "2:0" is not a time of day (write 12:00)
+4:49 error wrong-type length: "2 hours" is not a duration (write 30s, 15m, 26h or 7d)
+4:58 error unknown-key window has no key "notise" (did you mean "notice"?)`},
+	{"window's lengths", "---\nrunbook: ops\nschema: 1\nwindow:\n  days: daily\n  start: \"02:00\"\n  length: 2h\n  rollback_reserve: 3h\n---\n- [ ] x\n",
+		`8:21 error wrong-type window: rollback_reserve: 3 h leaves nothing of a window of 2 h`},
+	{"window without start", "---\nrunbook: ops\nschema: 1\nwindow: {days: daily, length: 2h}\n---\n- [ ] x\n",
+		`4:1 error wrong-type the window has no start (write {days: first sun, start: "02:00", length: 2h})`},
+	{"ages", "- [ ] x\n```yaml confirm\nid: aaa\nneeds: [{bbb: {max_age: 2h, min_age: 24h}}]\n```\n- [ ] y\n```yaml confirm\nid: bbb\n```\n",
+		`8:38 error wrong-type a min_age of 24 h and a max_age of 2 h leave no time`},
 	{"ticked", "- [x] x\n", `5:3 warning ticked the box of "x" is ticked (state lives in runs, never in the document)`},
 	{"links", "# A head\n\nSee [this](#a-head) and [that](#b) and [web](https://lms.internal.test).\n\n- [ ] x\n",
 		`7:1 warning broken-link no heading has the anchor #b`},

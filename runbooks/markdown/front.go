@@ -113,26 +113,6 @@ func (p *parse) vars(f *fields) {
 	}
 }
 
-// window reads the maintenance window, as far as lint needs it.
-func (p *parse) window(f *fields) {
-	m, ok := f.get("window", mapping)
-	if !ok {
-		return
-	}
-	inner := read(m, p.report)
-	p.hasWindow = true
-	p.windowLength = inner.duration("length")
-	inner.text("days")
-	inner.duration("notice")
-	inner.duration("rollback_reserve")
-	if start := inner.text("start"); start != "" {
-		if _, err := time.Parse("15:04", start); err != nil {
-			p.report.err(inner.at("start"), "wrong-type", `write "02:00"`, "window: %q is not a time of day", start)
-		}
-	}
-	inner.rest("window")
-}
-
 // kinds are the second words of a fence that is ours.
 var kinds = []string{"check", "action", "confirm", "decide", "hold", "section"}
 

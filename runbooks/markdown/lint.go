@@ -29,6 +29,7 @@ func (p *parse) lint(doc *outline) {
 		p.gates(d)
 		p.cycles(d)
 		p.cadence(d)
+		p.inWindow(d)
 	}
 	p.brokenLinks(doc)
 }
@@ -165,9 +166,6 @@ func (p *parse) cadence(d *draft) {
 	}
 	if d.f.has("grace") && !d.Plan.Recurs() {
 		p.report.err(d.f.valueAt("grace"), "cadence", "", "a section without cadence has no grace")
-	}
-	if d.Plan.Cadence == schedule.Window && p.hasWindow && p.windowLength > 0 && d.Budget > p.windowLength {
-		p.report.err(d.f.valueAt("budget"), "budget", "", "the budget of %v is longer than the window of %v", d.Budget, p.windowLength)
 	}
 	for _, word := range []schedule.Cadence{schedule.Daily, schedule.Weekly, schedule.Monthly, schedule.Quarterly} {
 		if slices.Contains(strings.Fields(strings.ToLower(d.Title)), string(word)) && d.Plan.Cadence != word {

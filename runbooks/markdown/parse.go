@@ -25,8 +25,7 @@ type parse struct {
 	report *report
 	book   runbooks.Runbook
 
-	hasWindow    bool
-	windowLength time.Duration
+	declaresWindow bool // whether or not it can be used
 
 	sections []*draft
 	entries  []*entry

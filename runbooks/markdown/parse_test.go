@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
@@ -146,6 +147,34 @@ func TestAWellFormedDocumentBecomesARunbook(t *testing.T) {
 	}
 	if book.Sections[1].Items[0].ID != "later/nothing-yet" {
 		t.Errorf("later %+v", book.Sections[1])
+	}
+}
+
+func TestAWindowAndAFollowUpAreRead(t *testing.T) {
+	book, diagnostics := parsed(t, `---
+runbook: ops
+schema: 1
+timezone: Europe/Paris
+window: {days: first sun, start: "02:00", length: 2h, notice: 7d, rollback_reserve: 25m}
+---
+# Window
+`+"```yaml section\nid: window\ncadence: window\nrequires: [in_window]\nbudget: 95m\n```"+`
+- [ ] Take the page down
+`+"```yaml confirm\nid: maint-off\n```"+`
+- [ ] A day later, all is quiet
+`+"```yaml confirm\nid: quiet\nneeds: [{maint-off: {min_age: 24h}}]\n```\n")
+	if len(diagnostics) > 0 {
+		t.Fatal(strings.Join(lines(diagnostics), "\n"))
+	}
+	want, err := civil.ParseWindow("first sun", "02:00", 2*time.Hour, 7*24*time.Hour, 25*time.Minute, book.Zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if book.Window == nil || *book.Window != want {
+		t.Errorf("window %v, want %v", book.Window, want)
+	}
+	if got := book.Sections[0].Items[1].Needs; len(got) != 1 || got[0] != (runbooks.Need{Item: "maint-off", MinAge: 24 * time.Hour}) {
+		t.Errorf("needs %+v", got)
 	}
 }
 

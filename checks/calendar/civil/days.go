@@ -116,7 +116,7 @@ func parseWeekday(word string) (time.Weekday, bool) {
 }
 
 func weekdayWords() []string {
-	return []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+	return []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 }
 
 // hint is `, did you mean "sun"?`, or nothing where no word is near.

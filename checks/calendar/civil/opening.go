@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // An Opening is one turn of a window, as instants in the window's zone.
@@ -37,11 +38,11 @@ func (o Opening) Notes() []string {
 		notes = append(notes, fmt.Sprintf("the clocks go forward: it opens at %s, the announced start does not exist", o.Start.Format("15:04 MST")))
 	}
 	if o.Shortened > 0 {
-		notes = append(notes, fmt.Sprintf("the clocks go forward: it is %v shorter and closes at %s as announced", o.Shortened, o.End.Format("15:04 MST")))
+		notes = append(notes, fmt.Sprintf("the clocks go forward: it is %s shorter and closes at %s as announced", fact.FormatDuration(o.Shortened), o.End.Format("15:04 MST")))
 	}
 	if o.Repeated {
-		notes = append(notes, fmt.Sprintf("the clocks go back: it opens at %s, the first of the two, and closes after %v at %s",
-			o.Start.Format("15:04 MST"), o.Length(), o.End.Format("15:04 MST")))
+		notes = append(notes, fmt.Sprintf("the clocks go back: it opens at %s, the first of the two, and closes after %s at %s",
+			o.Start.Format("15:04 MST"), fact.FormatDuration(o.Length()), o.End.Format("15:04 MST")))
 	}
 	return notes
 }

@@ -3,6 +3,8 @@ package civil
 import (
 	"fmt"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // A Window says when maintenance may be done: on which days, from when, for
@@ -44,13 +46,13 @@ func (w Window) Validate() error {
 	case w.Start < 0 || w.Start >= 24*time.Hour:
 		return fmt.Errorf("start: %v is not a time of day", w.Start)
 	case w.Length <= 0:
-		return fmt.Errorf("length: %v is no time at all", w.Length)
+		return fmt.Errorf("length: %s is no time at all", fact.FormatDuration(w.Length))
 	case w.Length > longestWindow:
-		return fmt.Errorf("length: %v is longer than a day", w.Length)
+		return fmt.Errorf("length: %s is longer than a day", fact.FormatDuration(w.Length))
 	case w.Notice < 0:
-		return fmt.Errorf("notice: %v would come after the window", w.Notice)
+		return fmt.Errorf("notice: %s would come after the window", fact.FormatDuration(w.Notice))
 	case w.Reserve < 0 || w.Reserve >= w.Length:
-		return fmt.Errorf("reserve: %v leaves nothing of a window of %v", w.Reserve, w.Length)
+		return fmt.Errorf("reserve: %s leaves nothing of a window of %s", fact.FormatDuration(w.Reserve), fact.FormatDuration(w.Length))
 	}
 	return nil
 }
@@ -70,9 +72,9 @@ func (w Window) zone() *time.Location {
 	return w.Zone
 }
 
-// String is "first sun 02:00, 2h0m0s, Europe/Paris".
+// String is "first sun 02:00, 2 h, Europe/Paris".
 func (w Window) String() string {
-	return fmt.Sprintf("%v %s, %v, %v", w.Days, FormatClock(w.Start), w.Length, w.zone())
+	return fmt.Sprintf("%v %s, %s, %v", w.Days, FormatClock(w.Start), fact.FormatDuration(w.Length), w.zone())
 }
 
 // furthestSearch is more days than any window takes to come again: a monthly
