@@ -81,13 +81,25 @@ func send(ctx context.Context, env checks.Env, args checks.Args) (checks.Finding
 	if before, err := readRecord(env.Dir); err != nil || before != nil {
 		return m.again(before, err)
 	}
-	err = errors.Join(m.bySMTP(ctx, env, rec), m.byWebhook(ctx, env, rec))
+	soon, cancel := m.mailTime(ctx)
+	defer cancel()
+	err = errors.Join(m.bySMTP(soon, env, rec), m.byWebhook(ctx, env, rec))
 	if canceled := ctx.Err(); errors.Is(canceled, context.Canceled) {
 		err = errors.Join(canceled, err)
 	}
 	f := m.findings(rec)
 	f.Facts = append(f.Facts, fact.Dur("took", time.Since(began)))
 	return f, err
+}
+
+// mailTime leaves half of the time to the webhook, if there is one: a mail
+// server that hangs must not keep it from being asked.
+func (m message) mailTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || m.webhook == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 // again is what comes of a second attempt of the same action: nothing is sent.
