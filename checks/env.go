@@ -87,7 +87,8 @@ type Call struct {
 	Stdin  io.Reader // nil: nothing to read
 	Stdout io.Writer // nil: kept in Output, and copied to Live
 	Live   io.Writer // gets standard error, and standard output unless Stdout is set, as it comes; may be nil
-	Max    int64     // bytes of output after which the command is ended; 0 means 64 MiB
+	Max    int64     // bytes of output after which the command is ended; 0 means 64 MiB, and no bound on what goes to Stdout
+	Leave  bool      // what outlives it is named in Output.Left but stays: the scripts of packages start daemons
 }
 
 // Output is what a command left behind. A non-zero Code is not an error.
@@ -96,7 +97,7 @@ type Output struct {
 	Code           int      // exit code; -1 if a signal ended it
 	Signal         string   // the signal that ended it: "killed"
 	Truncated      bool     // there was more
-	Left           []string // processes that outlived it and were ended: "1234 sleep"
+	Left           []string // processes that outlived it and were ended, or left with Call.Leave: "1234 sleep"
 }
 
 // SiteFacts is the part of the site file that modules refer to by name.
