@@ -13,11 +13,11 @@ func module(m checks.Module) *checks.Module {
 	return &m
 }
 
-// Family is the modules that look at backup files.
+// Family is the modules that make backup files and look at them.
 func Family() checks.Family {
 	return checks.Family{
 		Name:    "backup",
-		Doc:     "Backup files: age, completeness, size against the one before, a second place.",
+		Doc:     "Backup files: age, completeness, size against the one before, a second place, a new one.",
 		Modules: modules,
 	}
 }

@@ -113,6 +113,9 @@ func (s *set) list() error {
 		return checks.Failed(checks.Other, "pattern %q: %w", s.source.Glob, err)
 	}
 	for _, name := range names {
+		if strings.HasSuffix(name, checksumSuffix) {
+			continue // it belongs to a backup and is none
+		}
 		if isTemporary(name) {
 			s.ignored = append(s.ignored, name+": unfinished by its name")
 			continue
