@@ -2,6 +2,7 @@ package checklist
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/ui/pane"
@@ -52,9 +53,9 @@ func (c *checklist) itemActions(it runbooks.ItemRun, ok bool) []pane.Action {
 		}
 		return reason
 	}
-	page := ""
+	page, speak := "", c.cannotSpeak()
 	if !ok {
-		page = off
+		page, speak = off, off
 	}
 	return []pane.Action{
 		action("do", "run the check, confirm, decide", "do", or(c.cannotDo(it)), func() tea.Cmd { return c.do(it) }, "x", " "),
@@ -63,8 +64,11 @@ func (c *checklist) itemActions(it runbooks.ItemRun, ok bool) []pane.Action {
 		action("skip", "leave the item out, for a reason", "skip", or(cannotSkip(it)), func() tea.Cmd { return c.skip(it) }, "s"),
 		action("acknowledge", "say that a bad result was seen", "ack", or(cannotAcknowledge(it)), func() tea.Cmd { return c.acknowledge(it) }, "a"),
 		action("override", "go on over a failed item until it expires", "", or(cannotOverride(it)), func() tea.Cmd { return c.override(it) }, "o"),
-		action("note", "write a note", "note", or(""), func() tea.Cmd { return c.note(it) }, "t"),
-		action("sign", "sign the item that asks for it, else the run", "", c.off(), func() tea.Cmd { return c.sign(it) }, "S"),
+		action("cancel", "stop what runs, for a reason", "", or(cannotCancel(it)), func() tea.Cmd { return c.cancel(it) }, "C"),
+		action("look", "look again at an interrupted action", "", or(cannotResolve(it)), func() tea.Cmd { return c.lookAgain(it) }, "v"),
+		action("resolve", "say what became of an interrupted action", "", or(cannotResolve(it)), func() tea.Cmd { return c.resolve(it) }, "R"),
+		action("note", "write a note", "note", speak, func() tea.Cmd { return c.note(it) }, "t"),
+		action("sign", "sign the item or preview that asks for it, else the run", "", c.cannotSpeak(), func() tea.Cmd { return c.sign(it) }, "S"),
 	}
 }
 
@@ -78,7 +82,9 @@ func (c *checklist) runActions() []pane.Action {
 		action("finish", "finish the run", "finish", c.cannotFinish(), c.finish, "F"),
 		action("abort", "give the run up, for a reason", "", c.off(), c.abort, "A"),
 		action("about", "what the section says, and what was said about the run", "about", "", c.about, "i"),
-		action("run-note", "write a note on the run", "", c.off(), c.runNote, "T"),
+		action("window", "let actions begin outside the window, for a reason", "", c.cannotOverrideWindow(), c.overrideWindow, "W"),
+		action("take-over", "drive a run that somebody else drives", "", c.cannotTakeOver(), c.takeOver, "D"),
+		action("run-note", "write a note on the run", "", c.cannotSpeak(), c.runNote, "T"),
 		action("sections", "back to the sections; the run goes on", "sections", "", c.leaveRun, "b", "backspace"),
 	}
 }
@@ -97,30 +103,62 @@ func (c *checklist) off() string {
 	return ""
 }
 
-// noSupervisor is why nothing is changed.
-const noSupervisor = "it changes the system: that needs the supervisor, which this version does not have"
-
-func (c *checklist) cannotDo(it runbooks.ItemRun) string {
+// cannotSpeak is why not even a remark can be made. An observer may speak.
+func (c *checklist) cannotSpeak() string {
+	n := c.run.news
 	switch {
-	case it.Kind == runbooks.Action:
-		return noSupervisor
-	case it.Kind == runbooks.Hold:
-		return "it waits longer than a terminal lives: that needs the supervisor, which this version does not have"
-	case it.State.Decided():
-		return "it is " + word(it.State) + " already; r makes a new attempt"
-	case it.State.Busy():
-		return "it is " + string(it.State)
-	}
-	if blocked := c.run.news.run.Computed(it.ID, c.now).Blocked; blocked != "" {
-		return blocked
+	case n.broken != nil:
+		return "nothing is recorded any more: " + n.broken.Error()
+	case n.run.State.Ended():
+		return "the run is " + string(n.run.State)
 	}
 	return ""
 }
 
+func (c *checklist) cannotDo(it runbooks.ItemRun) string {
+	switch {
+	case it.Kind == runbooks.Action && it.State == runbooks.Armed:
+		return ""
+	case it.Kind == runbooks.Action && it.State == runbooks.Interrupted:
+		return runbooks.OutcomeUnknown + ": v looks again, R says what you found"
+	case it.State.Decided() && !c.leadsOut(it):
+		return "it is " + word(it.State) + " already; r makes a new attempt"
+	case it.State.Busy():
+		return "it is " + string(it.State)
+	}
+	if err := c.run.news.run.Ready(it.ID, c.now); err != nil {
+		return strings.TrimPrefix(err.Error(), it.ID+": ")
+	}
+	if item, ok := c.run.news.section.Item(it.ID); ok && it.Kind == runbooks.Action {
+		if err := runbooks.WindowGate(c.run.news.run, c.run.news.section, c.window(), item, c.now); err != nil {
+			return strings.TrimPrefix(err.Error(), it.ID+": ") + " (W)"
+		}
+	}
+	return ""
+}
+
+// leadsOut reports whether the item is one that a run that is being left
+// offers, though it was tried before.
+func (c *checklist) leadsOut(it runbooks.ItemRun) bool {
+	return c.run.news.run.State == runbooks.Aborting && c.run.news.run.LeadsOut(it.ID)
+}
+
+func cannotCancel(it runbooks.ItemRun) string {
+	if it.State == runbooks.Running {
+		return ""
+	}
+	return "nothing runs: it is " + word(it.State)
+}
+
+func cannotResolve(it runbooks.ItemRun) string {
+	if it.Kind == runbooks.Action && it.State == runbooks.Interrupted {
+		return ""
+	}
+	return "only an interrupted action is resolved"
+}
+
 func cannotRetry(it runbooks.ItemRun) string {
 	switch {
-	case it.Kind == runbooks.Action || it.Kind == runbooks.Hold:
-		return noSupervisor
 	case it.State.Busy():
 		return "it is " + string(it.State)
 	case len(it.Attempts) == 0 && it.Skip == nil:
@@ -155,8 +193,17 @@ func (c *checklist) cannotFinish() string {
 	if off := c.off(); off != "" {
 		return off
 	}
-	p := c.run.news.run.Progress(c.now)
-	switch left := p.Total - p.Decided; {
+	run := c.run.news.run
+	if run.State == runbooks.Aborting {
+		return "the run is being aborted: A ends it when the way out is done"
+	}
+	left := 0
+	for _, it := range run.Items {
+		if !it.State.Decided() && !run.OnlyToAbort(it.ID) {
+			left++
+		}
+	}
+	switch {
 	case left == 1:
 		return "1 item is not decided yet"
 	case left > 1:
@@ -165,11 +212,33 @@ func (c *checklist) cannotFinish() string {
 	return ""
 }
 
+func (c *checklist) cannotOverrideWindow() string {
+	if off := c.off(); off != "" {
+		return off
+	}
+	if n := c.run.news; n.window == nil || !n.section.InWindow() {
+		return "this section waits for no window"
+	}
+	return ""
+}
+
+func (c *checklist) cannotTakeOver() string {
+	if off := c.cannotSpeak(); off != "" {
+		return off
+	}
+	if c.run.news.driver == "" {
+		return "nobody else drives it"
+	}
+	return ""
+}
+
 // do starts a check, or asks for what a person has to say.
 func (c *checklist) do(it runbooks.ItemRun) tea.Cmd {
 	switch it.Kind {
-	case runbooks.Check:
+	case runbooks.Check, runbooks.Hold:
 		return c.ask("run "+it.ID, "", "", func(s runbooks.Session) error { return s.Start(it.ID) })
+	case runbooks.Action:
+		return c.act(it)
 	case runbooks.Decide:
 		return c.decide(it)
 	}

@@ -176,6 +176,9 @@ func (c *checklist) runNote() tea.Cmd {
 // sign signs the item under the cursor if it asks for signatures, else the run.
 func (c *checklist) sign(it runbooks.ItemRun) tea.Cmd {
 	item, what := "", "the run "+c.run.news.run.ID
+	if it.State == runbooks.Armed {
+		return c.showPreview(it.ID) // nobody signs what they have not read
+	}
 	if it.Signers > 0 {
 		item, what = it.ID, it.Title
 	}
@@ -192,9 +195,23 @@ func (c *checklist) finish() tea.Cmd {
 	}))
 }
 
+func titles(list []runbooks.ItemRun) string {
+	names := make([]string, len(list))
+	for i, it := range list {
+		names[i] = it.Title
+	}
+	return strings.Join(names, "; ")
+}
+
 func (c *checklist) abort() tea.Cmd {
 	n := c.run.news
 	lines := []string{"The run is given up and does not count as done. Why?"}
+	switch ways := n.run.WaysOut(); {
+	case n.run.State == runbooks.Aborting:
+		return c.ask("abort", "", "", func(s runbooks.Session) error { return s.Abort(n.run.Aborting.Text) })
+	case n.run.Touched() && len(ways) > 0:
+		lines = append(lines, "Something was changed. What leads back is offered first: "+titles(ways))
+	}
 	return pane.Push(pane.Prompt("give up "+n.run.ID, lines, nil, func(text string) tea.Cmd {
 		return c.ask("abort", "", "given up", func(s runbooks.Session) error { return s.Abort(text) })
 	}))

@@ -389,20 +389,6 @@ func TestWhatIsBlockedSaysByWhatAndOpensAfterAnOverride(t *testing.T) {
 	})
 }
 
-func TestAnActionSaysThatThisVersionDoesNotHaveIt(t *testing.T) {
-	play(t, incident.NewDesk(), func(pl *player) {
-		pl.begin()
-		pl.on("log_statement back")
-		pl.press("x")
-		pl.said("needs the supervisor")
-		pl.press("s")
-		pl.write("by hand, by the DBA", "")
-		if got := pl.state("reset"); got != runbooks.Skipped {
-			t.Errorf("the item is %s", got)
-		}
-	})
-}
-
 func TestADecisionTakesANameOrANumber(t *testing.T) {
 	play(t, incident.NewDesk(), func(pl *player) {
 		pl.begin()

@@ -1,6 +1,7 @@
 package checklist
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,6 +17,12 @@ func remark(it runbooks.ItemRun, n news, now time.Time) string {
 	c := n.run.Computed(it.ID, now)
 	a, tried := it.Latest()
 	switch {
+	case it.State == runbooks.Armed && a.Armed != nil:
+		return "previewed " + ago(now.Sub(a.Started)) + " ago, not begun: x to go on" + wantsSignature(a)
+	case it.State.Busy() && a.Hold != nil:
+		return string(it.State) + " " + holdNote(a.Hold, now)
+	case it.State.Busy() && a.Confirmed != nil:
+		return strings.TrimSpace(string(it.State) + " " + ago(now.Sub(a.Confirmed.At)) + estimated(a) + " " + n.doing)
 	case it.State.Busy():
 		return string(it.State) + " " + ago(now.Sub(a.Started))
 	case it.State == runbooks.Pending && c.Blocked != "":
@@ -41,6 +48,23 @@ func remark(it runbooks.ItemRun, n news, now time.Time) string {
 	return text
 }
 
+func wantsSignature(a runbooks.Attempt) string {
+	if missing := a.Armed.Signers - len(a.Signatures); missing > 0 {
+		return fmt.Sprintf(", %d signature of another login missing", missing)
+	}
+	return ""
+}
+
+func estimated(a runbooks.Attempt) string {
+	if a.Outcome != nil {
+		return ", looking at what came of it"
+	}
+	if a.Armed != nil && a.Armed.Estimate > 0 {
+		return " of about " + ago(a.Armed.Estimate)
+	}
+	return ""
+}
+
 // wants is what an item that is ready asks for.
 func wants(it runbooks.ItemRun, n news) string {
 	switch it.Kind {
@@ -62,7 +86,11 @@ func wants(it runbooks.ItemRun, n news) string {
 		}
 		return "decide: " + strings.Join(names, " or ")
 	}
-	return string(it.Kind) + ": not in this version"
+	if it.Kind == runbooks.Hold {
+		item, _ := n.section.Item(it.ID)
+		return "watches " + ago(item.Hold.For) + ": x begins"
+	}
+	return fmt.Sprintf("changes the system, danger %d: x shows what it would do", max(1, it.Danger))
 }
 
 // outcome is what came of the newest attempt.

@@ -78,6 +78,13 @@ func (p *page) text(f pane.Frame) []string {
 	if r := it.Result(); r != nil {
 		section("result", result(f, *r))
 	}
+	if a, ok := it.Latest(); ok {
+		section("what was done", story(f, a))
+		section("output", p.c.output(f, it))
+		if v := a.Verified; v != nil {
+			section("seen from outside", facts(f, *v))
+		}
+	}
 	section("attempts, newest first", attempts(f, it))
 	section("said about it", remarks(f, it))
 	for _, ref := range item.References {

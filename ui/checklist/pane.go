@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 	"github.com/advanced-lms/opsdeck/checks/watch"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
@@ -46,6 +47,9 @@ type checklist struct {
 	items  items
 	run    *session // nil until a section was opened
 	inside bool     // the run is shown, not the sections
+
+	live      live // output of the action that runs, or ran last
+	following bool // more of it is asked for
 }
 
 // A session is an open run as it was when something was last heard of it.
@@ -64,10 +68,16 @@ type news struct {
 	outdated bool
 	broken   error
 	driver   string // who else is at the run and drives it; "" if nobody
+
+	window    *civil.Window  // of the runbook; nil: none
+	zone      *time.Location // of the runbook; nil: the site's
+	doing     string         // how far the running action is
+	estimates map[string]time.Duration
 }
 
 func read(s runbooks.Session) news {
 	n := news{run: s.Run(), section: s.Section(), outdated: s.Outdated(), broken: s.Err()}
+	n.window, n.zone, n.estimates = s.Book().Window, s.Book().Zone, s.Estimates()
 	if who, driven := runbooks.DrivenBy(n.run, s.You(), s.Present()); driven {
 		n.driver = who.String()
 		if who.TTY != "" {
@@ -125,17 +135,31 @@ func (c *checklist) Handle(body any) tea.Cmd {
 			return nil
 		}
 		c.learn(m.news)
-		return c.listen(m.session)
+		return tea.Batch(c.listen(m.session), c.follow())
 	case answered:
-		return c.answered(m)
+		return tea.Batch(c.answered(m), c.followIfOpen())
+	case armed:
+		return c.gotPreview(m)
+	case heard:
+		return c.hear(m)
 	}
 	return nil
+}
+
+func (c *checklist) followIfOpen() tea.Cmd {
+	if c.run == nil {
+		return nil
+	}
+	return c.follow()
 }
 
 // learn takes what the session says of itself. In a section that is walked one
 // item at a time, the cursor goes on when the check under it has passed.
 func (c *checklist) learn(n news) {
 	before, known := c.item()
+	if it, acting := n.acting(); acting {
+		n.doing = c.progress(it)
+	}
 	c.run.news = n
 	c.items.set(n, c.deps.Now(), c.items.narrow)
 	now, _ := n.run.Item(before.ID)
@@ -190,7 +214,7 @@ func (c *checklist) opened(m opened) tea.Cmd {
 	c.items.init()
 	c.learn(m.news)
 	c.items.goOn("")
-	return tea.Batch(leave, c.listen(c.run))
+	return tea.Batch(leave, c.listen(c.run), c.follow())
 }
 
 // leave closes the run that was open, which waits for what it runs.

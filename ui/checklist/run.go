@@ -32,7 +32,7 @@ func (c *checklist) isException(id string) bool {
 	switch {
 	case !ok:
 		return false
-	case it.State == runbooks.Pending, it.State == runbooks.Interrupted:
+	case it.State == runbooks.Pending, it.State == runbooks.Interrupted, it.State == runbooks.Armed:
 		return true
 	case it.State == runbooks.Warned, it.State == runbooks.Failed, it.State == runbooks.Errored:
 		return it.Ack == nil && it.Override.Expired(c.now)
@@ -56,6 +56,9 @@ func (c *checklist) item() (runbooks.ItemRun, bool) {
 func (c *checklist) viewRun(f pane.Frame) string {
 	n := c.run.news
 	lines := []string{n.head(f)}
+	if level, text, ok := c.windowLine(f); ok && f.H > 2 {
+		lines = append(lines, banner(f, level, text))
+	}
 	for _, b := range c.banners() {
 		if len(lines) < f.H-1 {
 			lines = append(lines, banner(f, b.level, b.text))
@@ -97,6 +100,9 @@ func (c *checklist) banners() []warning {
 	}
 	if n.driver != "" {
 		list = append(list, warning{checks.Warn, "observing: " + n.driver + " drives"})
+	}
+	if ways := n.run.WaysOut(); n.run.State == runbooks.Aborting && len(ways) > 0 {
+		list = append(list, warning{checks.Crit, "leaving this run (" + n.run.Aborting.Text + "): do " + titles(ways) + ", or skip it with a reason"})
 	}
 	if n.run.State.Ended() {
 		text := "the run is " + strings.ReplaceAll(string(n.run.State), "_", " ")

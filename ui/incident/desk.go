@@ -77,6 +77,13 @@ type Desk struct {
 	Fail    error          // of Open
 	Wait    map[string]int // seconds that a check takes by the clock of the bubble, by item
 
+	Loose   bool   // the section is walked in any order
+	Danger  int    // of the action, beyond the document's
+	Refuses string // why the action's preview refuses
+	MayNot  string // why no action may begin
+	Dies    bool   // the action ends without a word
+	Blind   bool   // nobody can see from outside what became of it
+
 	mu     sync.Mutex
 	events []runbooks.Event
 	broken error // the journal takes no more
@@ -169,9 +176,14 @@ func (d *Desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
 	case id != "disk-full/disk-full":
 		return nil, errors.New("the scene has only disk-full")
 	}
+	book := Book()
+	if d.Loose {
+		book.Sections[0].Mode = runbooks.DoConfirm
+	}
 	s, err := runbooks.Drive(context.WithoutCancel(ctx), runbooks.Options{
-		Journal: d, Runner: d, Name: "lms", Zone: time.UTC, Runbook: Book(), Section: "disk-full",
-		Actor: runbooks.Actor{Name: "dana", UID: 1000, Login: "dana"}, Version: "test", Now: d.Clock,
+		Journal: d, Runner: d, Name: "lms", Zone: time.UTC, Runbook: book, Section: "disk-full",
+		Actions: d.actions(),
+		Actor:   runbooks.Actor{Name: "dana", UID: 1000, Login: "dana"}, Version: "test", Now: d.Clock,
 		NewID: func() string { return "disk-full-k3vq" },
 		Parse: func(path string, source []byte) (runbooks.Runbook, error) {
 			book, _ := markdown.Parse(path, source, markdown.Options{Registry: registry()})
