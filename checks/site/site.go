@@ -34,6 +34,7 @@ type Site struct {
 	Allow       checks.Allow
 	Retention   Retention
 	Team        *checks.Connection
+	Socket      string // of a supervisor that runs as a service; "" if each user has their own
 
 	limits  map[string]limit
 	secrets []string

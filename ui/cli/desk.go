@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 	"github.com/advanced-lms/opsdeck/ui/checklist"
 )
 
@@ -24,12 +24,13 @@ type desk struct {
 	w *world
 	j *journal.Journal
 
+	client *supervisor.Client
+
 	mu       sync.Mutex
 	sections []checklist.SectionInfo
 	err      error
-	driver   string
 	seen     journal.Head
-	sessions []runbooks.Session
+	sessions []*supervisor.Session
 }
 
 // newDesk reads how things stand; keep goes on from there.
@@ -38,7 +39,7 @@ func newDesk(p *program, w *world) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &desk{p: p, w: w, j: j, err: errReading}, nil
+	return &desk{p: p, w: w, j: j, client: p.client(w), err: errReading}, nil
 }
 
 // errReading stands until the record has been read for the first time: what
@@ -62,11 +63,9 @@ func (d *desk) keep(ctx context.Context) {
 
 // look reads the journal again if its head has moved.
 func (d *desk) look() {
-	driver := d.otherDriver()
 	head, headErr := d.j.Head()
 	d.mu.Lock()
 	unchanged := d.sections != nil && head == d.seen && headErr == nil
-	d.driver = driver
 	d.mu.Unlock()
 	if unchanged {
 		return
@@ -79,14 +78,6 @@ func (d *desk) look() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sections, d.seen, d.err = sections, head, errors.Join(err, headErr)
-}
-
-func (d *desk) otherDriver() string {
-	holder, held := journal.WhoHolds(d.w.dir)
-	if !held || holder.PID == os.Getpid() {
-		return ""
-	}
-	return holder.String()
 }
 
 // list is every section of the shelf with how it stands, then the broken
@@ -133,31 +124,24 @@ func (d *desk) Sections() ([]checklist.SectionInfo, error) {
 	return d.sections, d.err
 }
 
-// Driver implements checklist.Provider.
-func (d *desk) Driver() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.driver
-}
-
 // Open implements checklist.Provider.
 func (d *desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
 	book, section, err := d.w.shelf.Section(id)
 	if err != nil {
 		return nil, err
 	}
-	local, err := d.w.session(context.WithoutCancel(ctx), d.p, d.j, book.Runbook, section.ID)
+	s, err := d.client.Open(ctx, book.Runbook, section.ID)
 	if err != nil {
 		return nil, err
 	}
-	s := &released{Session: local, desk: d}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sessions = append(d.sessions, s)
 	return s, nil
 }
 
-// close ends the sessions that are still open. Closing twice does nothing.
+// close leaves the sessions that are still open; what runs in them goes on.
+// Closing twice does nothing.
 func (d *desk) close() error {
 	d.mu.Lock()
 	sessions := d.sessions
@@ -168,21 +152,6 @@ func (d *desk) close() error {
 		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// released is a session that frees the journal's lock when it is closed, so
-// that others can drive.
-type released struct {
-	runbooks.Session
-	desk *desk
-	once sync.Once
-	err  error
-}
-
-// Close ends the session and then releases the journal.
-func (r *released) Close() error {
-	r.once.Do(func() { r.err = errors.Join(r.Session.Close(), r.desk.j.Release()) })
-	return r.err
 }
 
 var _ checklist.Provider = (*desk)(nil)

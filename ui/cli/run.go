@@ -97,14 +97,9 @@ func (p *program) section(w *world, file, name string) (runbooks.Runbook, string
 
 // walk runs every check of a section and returns the run as it was left.
 func (p *program) walk(ctx context.Context, w *world, book runbooks.Runbook, section string) (runbooks.Run, error) {
-	j, err := w.journal()
+	session, err := p.client(w).Open(ctx, book, section)
 	if err != nil {
-		return runbooks.Run{}, err
-	}
-	defer j.Release() //nolint:errcheck // every event is durable already
-	session, err := w.session(ctx, p, j, book, section)
-	if err != nil {
-		return runbooks.Run{}, fmt.Errorf("preparing the run: %w", err)
+		return runbooks.Run{}, &exit{exitState, fmt.Errorf("preparing the run: %w", err), ""}
 	}
 	err = patiently(ctx, func() error { return start(session) })
 	if err == nil {
@@ -121,8 +116,7 @@ func (p *program) walk(ctx context.Context, w *world, book runbooks.Runbook, sec
 func patiently(ctx context.Context, do func() error) error {
 	for until := time.Now().Add(lockPatience); ; {
 		err := do()
-		var held *journal.Held
-		if !errors.As(err, &held) || time.Now().After(until) {
+		if !inUse(err) || time.Now().After(until) {
 			return err
 		}
 		select {
@@ -133,9 +127,16 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
+// inUse says that somebody else has what we need: the journal, or the run.
+func inUse(err error) bool {
+	var held *journal.Held
+	var driven *runbooks.DrivenError
+	return errors.As(err, &held) || errors.As(err, &driven)
+}
+
 // start starts what is pending, and again what an earlier walk of the same
 // period found failing or could not find out: cron walks until it is green.
-func start(s *runbooks.Local) error {
+func start(s runbooks.Session) error {
 	if err := s.StartAll(); !errors.Is(err, runbooks.ErrAllDone) {
 		return err
 	}
@@ -143,7 +144,7 @@ func start(s *runbooks.Local) error {
 }
 
 // settled waits until no check runs and none can be started.
-func settled(ctx context.Context, s *runbooks.Local) error {
+func settled(ctx context.Context, s runbooks.Session) error {
 	for {
 		if err := s.Err(); err != nil {
 			return err
@@ -176,11 +177,10 @@ func busy(run runbooks.Run) bool {
 // recording gives errors of the journal the exit code of state that cannot be
 // written.
 func recording(err error) error {
-	var held *journal.Held
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &held):
+	case inUse(err):
 		return &exit{exitState, err, "wait for it, or look with opsdeck history"}
 	}
 	return &exit{exitState, err, ""}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -30,6 +31,7 @@ type world struct {
 	history *journal.History // nil when none is kept
 	shelf   markdown.Shelf
 	dir     string // state of this site
+	latest  atomic.Pointer[site.Site]
 	log     *slog.Logger
 }
 
@@ -75,6 +77,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, keep bool, log *slo
 	if err := w.openHistory(ctx); err != nil {
 		log.Warn("no metric history", "error", err)
 	}
+	w.latest.Store(s)
 	w.handles = newHandles(p.registry, s)
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
 	w.shelf = markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
@@ -114,6 +117,9 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 	return env
 }
 
+// current is the site as its file was last read; its name never changes.
+func (w *world) current() *site.Site { return w.latest.Load() }
+
 // layers are the runbooks' folders, the later ones before the earlier.
 func (p *program) layers() []markdown.Layer {
 	config := p.Env("XDG_CONFIG_HOME")
@@ -135,6 +141,7 @@ func (w *world) swap(s *site.Site, registry *checks.Registry) {
 	w.redact.Add(s.Secrets()...)
 	old, fresh := w.handles, newHandles(registry, s)
 	w.handles = fresh
+	w.latest.Store(s)
 	w.runner.Use(w.env(s, fresh))
 	time.AfterFunc(checks.DefaultTimeout, old.close)
 }
@@ -161,19 +168,13 @@ func (w *world) journal() (*journal.Journal, error) {
 	return j, nil
 }
 
-// session drives a section of a runbook on this site.
-func (w *world) session(ctx context.Context, p *program, j *journal.Journal, book runbooks.Runbook, section string) (*runbooks.Local, error) {
-	return runbooks.Drive(ctx, runbooks.Options{
-		Journal: j, Runner: w.runner, Site: w.site, Name: w.site.Name, Zone: w.site.Zone,
-		Runbook: book, Section: section, Actor: runbooks.CurrentActor(), Version: p.Version, Scrub: w.redact,
-		Parse: func(path string, source []byte) (runbooks.Runbook, error) {
-			parsed, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry})
-			if markdown.HasErrors(problems) {
-				return runbooks.Runbook{}, fmt.Errorf("the pinned copy of %s cannot be read by this opsdeck: %s", path, problems[0])
-			}
-			return parsed, nil
-		},
-	})
+// pinned reads the copy of a runbook that a run has kept.
+func (p *program) pinned(path string, source []byte) (runbooks.Runbook, error) {
+	parsed, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry})
+	if markdown.HasErrors(problems) {
+		return runbooks.Runbook{}, fmt.Errorf("the pinned copy of %s cannot be read by this opsdeck: %s", path, problems[0])
+	}
+	return parsed, nil
 }
 
 // handles opens each named connection once, when it is first asked for.

@@ -1,0 +1,244 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/lock"
+	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
+)
+
+func (p *program) superviseCommand() *cobra.Command {
+	var group string
+	var idle time.Duration
+	cmd := &cobra.Command{
+		Use:   "supervise",
+		Short: "The process that owns the runs of a site; started by whoever needs it first",
+		Long: `Serves the runs of a site on a Unix socket in its state directory: it alone writes the
+record, runs the checks of runs, keeps watches and follows what actions do. Decks and
+headless commands start it when they need it and are its clients; it ends a minute
+after the last of them. Ending it ends no action.
+
+With --group the members of a Unix group may connect too, so that a second person can
+sign under their own login: see opsdeck init --system.`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			announced := false
+			announce := func(problem error) {
+				if !announced {
+					supervisor.Announce(problem)
+				}
+				announced = true
+			}
+			err := p.supervise(cmd.Context(), group, idle, announce)
+			announce(err)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&group, "group", "", "group whose members may connect")
+	cmd.Flags().DurationVar(&idle, "idle", time.Minute, "how long to stay when nothing is left to do; 0: for ever")
+	return cmd
+}
+
+// supervise serves until nothing is left to do or the context ends.
+func (p *program) supervise(ctx context.Context, group string, idle time.Duration, announce func(error)) error {
+	gid, err := groupOf(group)
+	if err != nil {
+		return err
+	}
+	s, err := p.loadSite(ctx)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(p.Stderr, nil))
+	w, err := p.worldOf(ctx, s, true, log)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	j, err := w.journal()
+	if err != nil {
+		return err
+	}
+	if idle == 0 {
+		idle = 100 * 365 * 24 * time.Hour
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.Path != "" {
+		go p.refresh(ctx, w)
+	}
+	if w.history != nil {
+		go w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+	}
+	served := p.served(w, j)
+	served.Group, served.Idle, served.Log, served.Socket = gid, idle, log, s.Socket
+	err = supervisor.Serve(ctx, served, func() { announce(nil) })
+	if err != nil {
+		return &exit{exitState, err, ""}
+	}
+	return nil
+}
+
+func groupOf(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, usage("groupadd "+name, "--group: %w", err)
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// served is what the supervisor is made of on this site.
+func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
+	actions := p.actions(w)
+	drive := func(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor, present func(runbooks.Actor) bool) (*runbooks.Local, error) {
+		return runbooks.Drive(ctx, runbooks.Options{
+			Journal: j, Runner: w.runner, Site: w.current(), Name: w.site.Name, Zone: w.site.Zone,
+			Runbook: book, Section: section, Actor: who, Present: present, Version: p.Version, Scrub: w.redact,
+			Actions: actions, Parse: p.pinned,
+		})
+	}
+	return supervisor.Options{
+		Dir: w.dir, Version: p.Version, Drive: drive, Book: p.bookFor(w), Rest: j.Release,
+		Unsettled: func() ([]supervisor.Unsettled, error) { return p.unsettled(w, j) },
+	}
+}
+
+// bookFor is the runbook that a client means. The shelf's own is taken by its
+// bytes; another only from our own user, who could write to the shelf as well.
+func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (runbooks.Runbook, error) {
+	return func(path string, source []byte, hash runbooks.Hash, mayBring bool) (runbooks.Runbook, error) {
+		for _, book := range w.shelf.Runbooks {
+			if book.Hash == hash {
+				return book.Runbook, nil
+			}
+		}
+		if !mayBring {
+			return runbooks.Runbook{}, fmt.Errorf("%s is not a runbook of this supervisor: put it into /etc/opsdeck/runbooks and start it anew", path)
+		}
+		book, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry, Layer: path})
+		if markdown.HasErrors(problems) {
+			return runbooks.Runbook{}, fmt.Errorf("%s cannot be run: %s", path, problems[0])
+		}
+		return book, nil
+	}
+}
+
+// unsettled finds the runs of this site in which something goes on.
+func (p *program) unsettled(w *world, j *journal.Journal) ([]supervisor.Unsettled, error) {
+	runs, err := runbooks.FoldAll(j.Events())
+	var list []supervisor.Unsettled
+	for _, r := range runs {
+		if r.Opened.Site != w.site.Name || !r.Unsettled() {
+			continue
+		}
+		book, parseErr := p.pinned(r.Opened.Path, []byte(r.Opened.Source))
+		if parseErr != nil {
+			err = errors.Join(err, parseErr)
+			continue
+		}
+		list = append(list, supervisor.Unsettled{Book: book, Section: r.Opened.Section, Driver: r.Driver})
+	}
+	return list, err
+}
+
+// refresh takes over the site file's changes; a file with problems changes
+// nothing.
+func (p *program) refresh(ctx context.Context, w *world) {
+	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
+		switch {
+		case update.Err != nil:
+			w.log.Warn("the old site stays", "error", update.Err)
+		case update.Site == nil || update.Site.Name != w.site.Name:
+			w.log.Warn("the old site stays", "problems", len(update.Problems))
+		default:
+			w.swap(update.Site, p.registry)
+		}
+	}
+}
+
+// actions is how runs of this site change anything.
+func (p *program) actions(w *world) *runbooks.Actions {
+	if p.deeds(w) == nil {
+		return nil
+	}
+	return &runbooks.Actions{
+		Prober: w.runner, Deeds: p.deeds(w),
+		Refuse: func() string { return w.mayNotAct() },
+		Holder: func(target string) string {
+			if h, held := lock.Who(target); held {
+				return h.String()
+			}
+			return ""
+		},
+		NewToken: func() string { return "opsdeck/" + strings.ToLower(rand.Text()[:12]) },
+		Advice:   p.advice,
+	}
+}
+
+// leastFree is how much room the state directory must have before anything is
+// changed: enough for the record of what comes of it.
+const leastFree = 8 << 20
+
+// mayNotAct is why nothing may be changed here now.
+func (w *world) mayNotAct() string {
+	if path := w.current().Path; path != "" {
+		if open := site.WritableByOthers(path); open != "" {
+			return open + " can be changed by others (chmod go-w)"
+		}
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(w.dir, &fs); err != nil {
+		return fmt.Sprintf("the state directory cannot be looked at: %v", err)
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < leastFree {
+		return fmt.Sprintf("the state directory %s has %d KiB left, and %d KiB are needed to record what comes of an action", w.dir, free>>10, leastFree>>10)
+	}
+	return ""
+}
+
+// client reaches the site's supervisor, and starts one where the site has no
+// socket of its own.
+func (p *program) client(w *world) *supervisor.Client {
+	c := &supervisor.Client{Version: p.Version, TTY: runbooks.CurrentActor().TTY, Parse: p.pinned}
+	if c.Socket = w.site.Socket; c.Socket != "" {
+		return c
+	}
+	c.Socket = supervisor.SocketIn(w.dir)
+	c.Start = func(ctx context.Context) error {
+		return supervisor.Spawn(ctx, w.dir, p.selfArgs(w, "supervise")...)
+	}
+	return c
+}
+
+// selfArgs are the arguments for another process of ours on the same site.
+func (p *program) selfArgs(w *world, command ...string) []string {
+	args := command
+	for _, flag := range []struct{ name, path string }{{"--site", w.site.Path}, {"--state", p.flags.state}, {"--runbooks", p.flags.runbooks}} {
+		if flag.path == "" {
+			continue
+		}
+		if abs, err := filepath.Abs(flag.path); err == nil {
+			args = append(args, flag.name, abs)
+		}
+	}
+	return args
+}
