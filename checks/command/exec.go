@@ -37,12 +37,6 @@ type Option func(*executor)
 // Grace sets the time between SIGTERM and SIGKILL; 5 s by default.
 func Grace(d time.Duration) Option { return func(x *executor) { x.grace = d } }
 
-// OwnedBy also trusts programs that belong to this user, beyond those of root
-// and of the user opsdeck runs as: the owner of the site file, which names them.
-func OwnedBy(uid int) Option {
-	return func(x *executor) { x.owners = append(x.owners, uint32(uid)) }
-}
-
 // Zone sets TZ for the commands; by default they get opsdeck's own.
 func Zone(zone *time.Location) Option { return func(x *executor) { x.zone = zone.String() } }
 
@@ -55,7 +49,6 @@ func Reaper() Option { return func(x *executor) { x.reaper = true } }
 // executor is what an Exec keeps from one command to the next.
 type executor struct {
 	grace  time.Duration
-	owners []uint32
 	zone   string
 	reaper bool
 
@@ -85,7 +78,7 @@ func (x *executor) run(ctx context.Context, call checks.Call) (checks.Output, er
 	if err := valid(call); err != nil {
 		return checks.Output{}, err
 	}
-	program, err := x.find(call.Argv[0])
+	program, err := find(call.Argv[0])
 	if err != nil {
 		return checks.Output{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -30,17 +29,9 @@ type program struct {
 // String is the path.
 func (p program) String() string { return p.Path }
 
-// owner is the user a file belongs to.
-func owner(info fs.FileInfo) uint32 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Uid
-	}
-	return ^uint32(0)
-}
-
-// find resolves a program and makes sure that only root, the user opsdeck
-// runs as or a trusted owner could put something else in its place.
-func (x *executor) find(name string) (program, error) {
+// find resolves a program and makes sure that only root and the user opsdeck
+// runs as could put something else in its place.
+func find(name string) (program, error) {
 	path, err := lookup(name)
 	if err != nil {
 		return program{}, err
@@ -50,14 +41,14 @@ func (x *executor) find(name string) (program, error) {
 	}
 	p := program{Path: path, File: path}
 	for range maxLinks {
-		if err := x.trustFolders(filepath.Dir(p.File)); err != nil {
+		if err := trustFolders(filepath.Dir(p.File)); err != nil {
 			return p, fmt.Errorf("refusing to run %s: %w", path, err)
 		}
 		if p.Info, err = os.Lstat(p.File); err != nil {
 			return p, fmt.Errorf("looking at the program: %w", err)
 		}
 		if p.Info.Mode()&fs.ModeSymlink == 0 {
-			return p, x.trustFile(p)
+			return p, trustFile(p)
 		}
 		if p.File, err = target(p.File); err != nil {
 			return p, fmt.Errorf("following the program %s: %w", path, err)
@@ -101,14 +92,14 @@ func target(link string) (string, error) {
 	return filepath.Join(folder, filepath.Base(to)), nil
 }
 
-func (x *executor) trustFile(p program) error {
+func trustFile(p program) error {
 	switch {
 	case !p.Info.Mode().IsRegular():
 		return checks.Failed(checks.Denied, "refusing to run %s: it is not a regular file", p)
 	case p.Info.Mode()&0o111 == 0:
 		return checks.Failed(checks.Denied, "%s is not executable (chmod +x %s)", p, p.File)
 	}
-	if why := x.distrust(p.Info); why != "" {
+	if why := distrust(p.Info); why != "" {
 		return checks.Failed(checks.Denied, "refusing to run %s: %s %s", p, p.File, why)
 	}
 	return nil
@@ -117,7 +108,7 @@ func (x *executor) trustFile(p program) error {
 // trustFolders looks at the folder of a program and at all above it. The
 // folder itself may not be writable by others at all; one above may be if it
 // is sticky, as /tmp is, because others cannot rename in it then.
-func (x *executor) trustFolders(folder string) error {
+func trustFolders(folder string) error {
 	folder, err := filepath.EvalSymlinks(folder)
 	if err != nil {
 		return err
@@ -128,7 +119,7 @@ func (x *executor) trustFolders(folder string) error {
 			return err
 		}
 		sticky := at != folder && info.Mode()&fs.ModeSticky != 0
-		if why := x.distrust(info); why != "" && !sticky {
+		if why := distrust(info); why != "" && !sticky {
 			return checks.Failed(checks.Denied, "its folder %s %s", at, why)
 		}
 		if at == filepath.Dir(at) {
@@ -139,15 +130,14 @@ func (x *executor) trustFolders(folder string) error {
 
 // distrust says how somebody else could change a file; "" if nobody can. The
 // group may write only if it is root's or our own.
-func (x *executor) distrust(info fs.FileInfo) string {
+func distrust(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return "has no owner"
 	}
-	trusted := append([]uint32{0, uint32(os.Geteuid())}, x.owners...)
 	perm := info.Mode().Perm()
 	switch {
-	case !slices.Contains(trusted, stat.Uid):
+	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
 		return fmt.Sprintf("belongs to user %d, not to root or to the user opsdeck runs as", stat.Uid)
 	case perm&0o002 != 0:
 		return fmt.Sprintf("is writable by others (mode %04o)", perm)

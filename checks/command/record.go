@@ -1,0 +1,130 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// recordFile lies in the action's own directory: what Probe goes by, because
+// what a command of the site's own does cannot be seen from outside.
+const recordFile = "exit.json"
+
+// record is what is known of a run of a command.
+type record struct {
+	Command string    `json:"command"`
+	Token   string    `json:"token"`
+	Started time.Time `json:"started"`
+	Ended   bool      `json:"ended"`
+	Stopped string    `json:"stopped,omitempty"` // why it was not let run to its end, or not started
+	Exit    int       `json:"exit"`
+}
+
+// begin records that the command is about to start, so that a run that was
+// killed is told from one that never began.
+func begin(env checks.Env, c checks.Command) (record, error) {
+	r := record{Command: c.Name, Token: env.Token, Started: now(env)}
+	return r, save(env, r)
+}
+
+// conclude records how it ended. A command that does not die has not.
+func (r record) conclude(env checks.Env, out checks.Output, err error) error {
+	if checks.ClassOf(err) == checks.Timeout {
+		return nil
+	}
+	r.Ended, r.Exit = true, out.Code
+	if err != nil {
+		r.Stopped = err.Error()
+	}
+	return save(env, r)
+}
+
+func now(env checks.Env) time.Time {
+	if env.Now == nil {
+		return time.Now()
+	}
+	return env.Now()
+}
+
+// save makes the record durable: whole or not at all, in the file and in its
+// directory.
+func save(env checks.Env, r record) error {
+	if env.Dir == "" {
+		return checks.Failed(checks.Unconfigured, "no directory to record in how the command ends")
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("recording a command: %w", err)
+	}
+	path := filepath.Join(env.Dir, recordFile)
+	if err := replace(path, raw); err != nil {
+		return fmt.Errorf("recording a command: %w", err)
+	}
+	return nil
+}
+
+func replace(path string, content []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// probe reads the record. Without one the command was never started; with one
+// that has no end nobody knows how it ended.
+func probe(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+	c, err := entry(env, args)
+	if err != nil {
+		return checks.Findings{}, err
+	}
+	if env.Dir == "" {
+		return checks.Findings{}, checks.Failed(checks.Unconfigured, "no directory in which it would be recorded how the command ended")
+	}
+	f := checks.Findings{Target: c.Name}
+	raw, err := os.ReadFile(filepath.Join(env.Dir, recordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		f.Note = "it was never started"
+		f.Facts = []fact.Fact{fact.Flag(checks.DoneFact.Name, false)}
+		return f, nil
+	}
+	if err != nil {
+		return f, fmt.Errorf("reading how the command ended: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return f, checks.Failed(checks.Parse, "reading how the command ended: %w", err)
+	}
+	switch {
+	case r.Command != c.Name || r.Token != env.Token:
+		return f, checks.Failed(checks.NoData, "the record is of another run, of %q", r.Command)
+	case !r.Ended:
+		return f, checks.Failed(checks.NoData, "%s was started at %s and nobody saw it end", r.Command, r.Started.Format(time.DateTime+" MST"))
+	case r.Stopped != "":
+		f.Note = "it did not run to its end: " + r.Stopped
+		f.Facts = []fact.Fact{fact.Flag(checks.DoneFact.Name, false)}
+		return f, nil
+	}
+	f.Note = fmt.Sprintf("it ended with exit code %d", r.Exit)
+	f.Facts = []fact.Fact{fact.Flag(checks.DoneFact.Name, true), fact.Number("exit", r.Exit)}
+	return f, nil
+}
