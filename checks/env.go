@@ -37,12 +37,26 @@ type Env struct {
 	Connection string                                  // the connection named by the check; "" means main
 	Check      string                                  // the check's id, under which History keeps its facts
 
+	// Runs are the recorded runs of a section at this site, newest last; nil:
+	// there is no record to look into.
+	Runs func(section string) ([]RunSummary, error)
+
 	// What an action has beyond that; zero for checks.
 	Out      io.Writer      // its live output, redacted and cleaned on the way; nil: nobody listens
 	Progress func(Progress) // how far it is; nil: nobody listens
 	Token    string         // "opsdeck/…": marks all it makes: application_name, scratch names, comments
 	Dir      string         // a private directory for its temporary files, on the state's disk
 	Before   []fact.Fact    // what its confirmed preview reported
+}
+
+// A RunSummary is what a module may know of a recorded run.
+type RunSummary struct {
+	ID, Section    string
+	Opened, Closed time.Time // Closed is zero while it is open
+	State          string    // "completed", "aborted", …
+	Level          Level     // the worst of its items
+	Rehearsal      bool
+	Failed         int // items that failed or could not be found out
 }
 
 // Progress is how far an action is. A Total of 0 means that nobody knows.

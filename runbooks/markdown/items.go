@@ -36,6 +36,7 @@ func (p *parse) decodeItem(e *entry, kind string, b node) {
 		e.Danger = f.number("danger", 0, 3)
 		e.Verify, e.Undo, e.Always = f.text("verify"), f.text("undo"), f.text("always")
 		e.Signers = f.number("signers", 0, 5)
+		e.AnyTime = f.oneOf("window", "any") != ""
 	case runbooks.Confirm:
 		p.decodeEvidence(e, f)
 		e.Rules = p.rules(f)
