@@ -12,10 +12,16 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/backup"
+	"github.com/advanced-lms/opsdeck/checks/calendar"
+	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
+	"github.com/advanced-lms/opsdeck/checks/files"
 	"github.com/advanced-lms/opsdeck/checks/logs"
+	"github.com/advanced-lms/opsdeck/checks/maintenance"
+	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
+	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
@@ -29,6 +35,7 @@ func families() []checks.Family {
 	return []checks.Family{
 		system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
 		docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
+		command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), record.Family(),
 	}
 }
 

@@ -177,9 +177,6 @@ func (p *program) refresh(ctx context.Context, w *world) {
 
 // actions is how runs of this site change anything.
 func (p *program) actions(w *world) *runbooks.Actions {
-	if p.deeds(w) == nil {
-		return nil
-	}
 	return &runbooks.Actions{
 		Prober: w.runner, Deeds: p.deeds(w),
 		Refuse: func() string { return w.mayNotAct() },

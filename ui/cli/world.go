@@ -15,6 +15,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
@@ -109,7 +110,7 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 			Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		Site: s.Facts(), Handle: h.open,
+		Exec: command.NewExec(), Site: s.Facts(), Handle: h.open, Runs: w.runs,
 	}
 	if w.history != nil {
 		env.History = w.history
@@ -119,6 +120,27 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 
 // current is the site as its file was last read; its name never changes.
 func (w *world) current() *site.Site { return w.latest.Load() }
+
+// runs are the recorded runs of a section, for modules that ask for them.
+func (w *world) runs(section string) ([]checks.RunSummary, error) {
+	j, err := journal.Open(w.dir, journal.Holder{})
+	if err != nil {
+		return nil, err
+	}
+	all, err := runbooks.FoldAll(j.Events())
+	var found []checks.RunSummary
+	for _, r := range all {
+		if r.Opened.Section != section || r.Opened.Site != w.site.Name {
+			continue
+		}
+		progress := r.Progress(time.Now())
+		found = append(found, checks.RunSummary{
+			ID: r.ID, Section: section, Opened: r.OpenedAt, Closed: r.ClosedAt, State: string(r.State), Level: r.Level(),
+			Rehearsal: r.Opened.Rehearsal, Failed: progress.ByState[runbooks.Failed] + progress.ByState[runbooks.Errored],
+		})
+	}
+	return found, err
+}
 
 // layers are the runbooks' folders, the later ones before the earlier.
 func (p *program) layers() []markdown.Layer {

@@ -1,0 +1,326 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+	"github.com/advanced-lms/opsdeck/runbooks/step"
+)
+
+// TestMain is also the step of the tests: it does what the module's name says.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "step" {
+		err := step.Main(context.Background(), step.Folder{Path: os.Args[2]}, func(w io.Writer) io.Writer { return w }, act)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 3 && os.Args[1] == "parent" { // a supervisor that dies at once
+		f := step.Folder{Path: os.Args[2]}
+		if _, err := f.Start("step", f.Path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	os.Exit(m.Run())
+}
+
+func act(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
+	res := checks.Result{ID: in.Check, Level: checks.OK, At: time.Now(), Note: "done"}
+	shell := func(script string) { // a child whose output is ours
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
+		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = own.Out, own.Out, time.Second
+		cmd.Run() //nolint:errcheck // the scenes are about what it leaves
+	}
+	switch in.Module {
+	case "ok":
+		fmt.Fprintf(own.Out, "%s %s %v\n", own.Token, own.Dir, own.Before)
+		own.Progress(checks.Progress{Done: 1, Total: 4, What: "a \"part\""})
+	case "wait":
+		fmt.Fprintln(own.Out, "waiting")
+		<-ctx.Done()
+		res.Level, res.Err = checks.Unknown, context.Cause(ctx).Error()
+	case "deaf":
+		fmt.Fprintln(own.Out, "waiting")
+		select {}
+	case "deaf child":
+		shell(`trap "" TERM; echo waiting; while :; do sleep 0.05; done`)
+	case "flood":
+		line := []byte(strings.Repeat("y", 1<<16) + "\n")
+		for ctx.Err() == nil {
+			own.Out.Write(line) //nolint:errcheck // it never fails
+		}
+	case "panic":
+		panic("the module is broken")
+	case "runaway":
+		shell(`(setsid sleep 60 >/dev/null 2>&1 &) ; sleep 60 & echo left`)
+	case "short":
+		for i := range 100 {
+			fmt.Fprintf(own.Out, "line %d\n", i)
+		}
+	case "slow":
+		time.Sleep(500 * time.Millisecond)
+	}
+	return res
+}
+
+func folder(t *testing.T, module string) step.Folder {
+	t.Helper()
+	f, err := step.New(filepath.Join(t.TempDir(), "steps"), step.Intent{
+		Token: "opsdeck/abc", Run: "window-1", Item: "tidy", Module: module, Check: "tidy", MaxOutput: 1 << 20,
+		Timeout: time.Minute, Before: []fact.Fact{fact.Number("tables", 3)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func start(t *testing.T, f step.Folder) step.Card {
+	t.Helper()
+	card, err := f.Start("step", f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return card
+}
+
+func ended(t *testing.T, f step.Folder) step.Status {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if s := f.Look(); s.State != step.Running {
+			return s
+		}
+	}
+	t.Fatal("it never ends")
+	return step.Status{}
+}
+
+func said(t *testing.T, f step.Folder, text string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if got, _, err := f.Live(0, 1<<16); err != nil {
+			t.Fatal(err)
+		} else if strings.Contains(got, text) {
+			return
+		}
+	}
+	t.Fatalf("it never said %q", text)
+}
+
+func TestAStepDoesItsDeedOnceAndLeavesTheResult(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "ok")
+	if s := f.Look(); s.State != step.NotStarted {
+		t.Fatalf("before: %+v", s)
+	}
+	card := start(t, f)
+	s := ended(t, f)
+	if s.State != step.Finished || s.Outcome.Result.Level != checks.OK || s.Outcome.Cancelled || s.Card != card || len(s.Outcome.OutputHash) != 64 {
+		t.Errorf("%+v", s)
+	}
+	if want := "opsdeck/abc " + f.Scratch(); !strings.HasPrefix(s.Outcome.Tail, want) || !strings.HasSuffix(s.Outcome.Tail, " [3]\n") {
+		t.Errorf("output %q", s.Outcome.Tail)
+	}
+	if p, _, ok := f.Progress(); !ok || p.Total != 4 || p.What != `a "part"` {
+		t.Errorf("%+v %v", p, ok)
+	}
+	if _, err := f.Start("step", f.Path); !errors.Is(err, step.ErrTaken) {
+		t.Errorf("started again: %v", err)
+	}
+	err := step.Main(t.Context(), f, func(w io.Writer) io.Writer { return w }, func(context.Context, step.Intent, checks.Own) checks.Result {
+		t.Error("it was done twice")
+		return checks.Result{}
+	})
+	if !errors.Is(err, step.ErrTaken) {
+		t.Errorf("a second step: %v", err)
+	}
+}
+
+func TestAStepOutlivesWhoeverStartedIt(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "slow")
+	cmd := exec.Command("/proc/self/exe", "parent", f.Path)
+	if out, err := cmd.CombinedOutput(); err == nil || len(out) > 0 {
+		t.Fatalf("the parent was to be killed: %v %s", err, out)
+	}
+	if s := f.Look(); s.State != step.Running {
+		t.Errorf("with its parent dead: %+v", s)
+	}
+	if s := ended(t, f); s.State != step.Finished || s.Outcome.Result.Level != checks.OK {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAKilledStepIsGone(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "wait")
+	card := start(t, f)
+	said(t, f, "waiting")
+	if err := syscall.Kill(card.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if s := ended(t, f); s.State != step.Gone || s.Card != card || s.Why == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestCancellingAsksThenEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		module string
+		want   step.State
+	}{{"wait", step.Finished}, {"deaf", step.Gone}, {"deaf child", step.Finished}} {
+		t.Run(c.module, func(t *testing.T) {
+			t.Parallel()
+			f := folder(t, c.module)
+			start(t, f)
+			said(t, f, "waiting")
+			if err := f.Cancel(t.Context(), 2*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			s := f.Look()
+			if s.State != c.want || s.State == step.Finished && !s.Outcome.Cancelled {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestAFloodIsCutCountedAndEnded(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "flood")
+	start(t, f)
+	s := ended(t, f)
+	if s.State != step.Finished || !s.Outcome.Truncated || s.Outcome.Output < 10<<20 || s.Outcome.Result.Level != checks.Unknown || !strings.Contains(s.Outcome.Result.Err, "output") {
+		t.Errorf("%+v", s.Outcome)
+	}
+	info, err := os.Stat(filepath.Join(f.Path, "output"))
+	if err != nil || info.Size() > 2<<20 || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	if s.Outcome.MaxRSS > 100<<20 {
+		t.Errorf("it used %d bytes", s.Outcome.MaxRSS)
+	}
+}
+
+func TestAPanicIsAResult(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "panic")
+	start(t, f)
+	if s := ended(t, f); s.State != step.Finished || s.Outcome.Result.Level != checks.Unknown || !strings.Contains(s.Outcome.Result.Err, "the module is broken") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWhatOutlivesTheDeedIsEndedAndNamed(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "runaway")
+	start(t, f)
+	s := ended(t, f)
+	if s.State != step.Finished || len(s.Outcome.Left) != 2 || !strings.HasSuffix(s.Outcome.Left[0], "sleep") {
+		t.Fatalf("%+v", s)
+	}
+	for _, left := range s.Outcome.Left {
+		var pid int
+		fmt.Sscanf(left, "%d", &pid)
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("%s lives: %v", left, err)
+		}
+	}
+}
+
+func TestALateStartIsRefused(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "ok")
+	if err := f.Bury(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Start("step", f.Path); err == nil {
+		t.Error("a step began after it was decided that it had not")
+	}
+	g := folder(t, "wait")
+	start(t, g)
+	if err := g.Bury(); !errors.Is(err, step.ErrTaken) {
+		t.Errorf("a running step was buried: %v", err)
+	}
+	if err := g.Cancel(t.Context(), time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhatWasPlantedIsNotFollowed: links and FIFOs where the files should be.
+func TestWhatWasPlantedIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "ok")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"output", "started.json"} {
+		if err := os.Symlink(victim, filepath.Join(f.Path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(f.Path, "result.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := f.Look(); s.State != step.Gone {
+		t.Errorf("%+v", s)
+	}
+	if _, err := f.Start("step", f.Path); err == nil {
+		t.Error("it began over what was planted")
+	}
+	if raw, err := os.ReadFile(victim); err != nil || string(raw) != "precious" {
+		t.Errorf("%q %v", raw, err)
+	}
+	if _, err := step.Find("/x", "../etc"); err == nil {
+		t.Error("a name led out of the folder")
+	}
+}
+
+func TestAnotherBootOrAnotherProcessIsNotOurs(t *testing.T) {
+	card, err := step.Self()
+	if err != nil || !card.Alive() {
+		t.Fatalf("%+v %v", card, err)
+	}
+	for _, other := range []step.Card{{card.PID, card.Start + 1, card.Boot}, {card.PID, card.Start, "another"}, {1 << 30, 1, card.Boot}} {
+		if other.Alive() {
+			t.Errorf("%+v is taken for us", other)
+		}
+	}
+}
+
+// TestAFullDiskDoesNotLoseTheResult: the ballast makes room for it.
+func TestAFullDiskDoesNotLoseTheResult(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		if os.Getenv("OPSDECK_REQUIRE_REAL") != "" {
+			t.Fatalf("a small file system is needed: %v", err)
+		}
+		t.Skipf("a small file system is needed: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	f, err := step.New(filepath.Join(dir, "steps"), step.Intent{Token: "t", Module: "flood", MaxOutput: 4 << 20, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, f)
+	if s := ended(t, f); s.State != step.Finished || !s.Outcome.Truncated || s.Outcome.OutputHash == "" {
+		t.Errorf("%+v", s)
+	}
+}
