@@ -136,7 +136,7 @@ func TestAnEngineThatCannotBeAskedSaysNothingAboutContainers(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range modules {
+	for _, m := range readOnly() {
 		unknown(t, run(t, checks.Connection{Host: "unix://" + left}, m, nil), checks.Refused)
 		unknown(t, run(t, checks.Connection{Host: "unix://" + filepath.Join(dir, "none")}, m, nil), checks.Missing)
 	}
@@ -148,7 +148,7 @@ func TestASocketOfOthersIsDenied(t *testing.T) {
 	if err := errors.Join(os.Chmod(filepath.Dir(path), 0o755), os.Chmod(path, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range modules {
+	for _, m := range readOnly() {
 		unknown(t, run(t, checks.Connection{Host: f.host}, asNobody(m), nil), checks.Denied)
 	}
 }
@@ -209,7 +209,7 @@ func TestAnEngineThatAnswersOddly(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
 			tt.list(f)
-			for _, m := range modules {
+			for _, m := range readOnly() {
 				unknown(t, run(t, checks.Connection{Host: f.host, Project: "p", Expect: []string{"web"}}, m, nil), tt.class)
 			}
 		})
@@ -226,7 +226,7 @@ func TestAnEngineThatHangsCostsTheDeadlineAndNoMore(t *testing.T) {
 		case <-release:
 		}
 	})
-	for _, m := range modules {
+	for _, m := range readOnly() {
 		check, _ := checks.NewCheck(m, m.Name, nil, checks.Rules{})
 		check.Timeout = 300 * time.Millisecond
 		runner := checks.NewRunner(env(t, checks.Connection{Host: f.host}), nil)

@@ -3,9 +3,10 @@
 // containers use of their limits. It serves the connections of kind "docker",
 // and gives the logs of a service to whoever counts in them.
 //
-// It asks the engine's API and starts no command: "docker-compose ps" exits 0
-// with dead containers. It reads and never changes, and it never leaves a
-// stream of statistics open, which would keep the engine busy for nobody.
+// It asks the engine's API: "docker-compose ps" exits 0 with dead containers.
+// Only compose.recreate changes anything, and it alone starts a command. No
+// stream of statistics is left open, which would keep the engine busy for
+// nobody.
 //
 // An engine that does not answer says nothing about the containers, which go
 // on without it; every such answer is unknown, with its class.
@@ -32,7 +33,7 @@ func module(m checks.Module) *checks.Module {
 func Family() checks.Family {
 	return checks.Family{
 		Name:    "docker",
-		Doc:     "Docker: services of a compose project, containers against their limits",
+		Doc:     "Docker: services of a compose project, containers against their limits, recreating a service",
 		Modules: modules,
 		Kind:    kind,
 		Open: func(c checks.Connection) (checks.Handle, error) {

@@ -35,6 +35,8 @@ type Server struct {
 	address *url.URL
 	project string
 	expect  []string
+	host    string // as the docker command takes it
+	file    string // compose file
 	api     *client.Client
 	streams *client.Client // for logs: bounded by who reads them, not by maxAnswer
 }
@@ -52,7 +54,7 @@ func Open(c checks.Connection) (*Server, error) {
 	if c.TLS {
 		return nil, checks.Failed(checks.Unconfigured, "docker connection %s asks for TLS, which needs client certificates that the site file cannot name", c.Name)
 	}
-	s := &Server{name: c.Name, address: address, project: c.Project, expect: c.Expect}
+	s := &Server{name: c.Name, address: address, project: c.Project, expect: c.Expect, host: host, file: c.File}
 	var errStreams error
 	s.api, err = newClient(host, s.dialBounded)
 	s.streams, errStreams = newClient(host, s.dial)
