@@ -26,6 +26,10 @@ const (
 	// grace is how long a call may overrun its deadline before it is
 	// abandoned: enough for an orderly return, too short for a person to notice.
 	grace = 500 * time.Millisecond
+
+	// actGrace is grace for an action, which has to end what it started:
+	// a command gets 5 s between being asked and being killed.
+	actGrace = 8 * time.Second
 )
 
 // A Scrubber makes text fit to be shown and recorded: redacted and clean.
@@ -112,7 +116,7 @@ func (r *Runner) Run(ctx context.Context, c Check) Result {
 	}
 	waited := time.Since(queued)
 	began := time.Now()
-	got := r.call(ctx, c, c.Module.Run, Env{})
+	got := r.call(ctx, c, c.Module.Run, Env{}, grace)
 	return r.finish(c, got, r.Env().Now(), time.Since(began), waited)
 }
 
@@ -128,7 +132,7 @@ type outcome struct {
 // call runs the module in a goroutine of its own, so that a call that ignores
 // its context can be abandoned. An abandoned check is not started again until
 // its call returns.
-func (r *Runner) call(ctx context.Context, c Check, do phase, own Env) outcome {
+func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace time.Duration) outcome {
 	deadline := c.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()

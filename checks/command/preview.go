@@ -39,7 +39,7 @@ func preview(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	f := checks.Findings{
 		Target: c.Name,
 		Note:   fmt.Sprintf("%s, %d arguments", p.Path, len(c.Argv)-1),
-		Locks:  []string{"command:" + c.Name},
+		Locks:  []string{"command:" + p.Path}, // names are a site's own, programs the host's
 		Facts:  []fact.Fact{fact.Number("danger", max(c.Danger, 1))},
 		Detail: []string{"runs " + quoted(p.Path, c.Argv[1:])},
 	}

@@ -67,6 +67,10 @@ func Main(ctx context.Context, f Folder, wrap func(io.Writer) io.Writer, act Act
 	began := time.Now()
 	result, cancelled := f.perform(ctx, in, out, wrap, act)
 	crash("step-before-result")
+	if ended := f.terminated(cancelled); ended {
+		endFamily()
+		return errTerminated
+	}
 	outcome := Outcome{Result: result, Started: began, Ended: time.Now(), Cancelled: cancelled, Left: endFamily()}
 	out.finish(&outcome)
 	usage(&outcome)
@@ -74,6 +78,20 @@ func Main(ctx context.Context, f Folder, wrap func(io.Writer) io.Writer, act Act
 	crash("step-after-result")
 	return err
 }
+
+// terminated reports whether the act was ended by a signal that nobody sent
+// through the folder: the host goes down, or somebody kills by hand. What came
+// of it is then not for this process to say: whoever looks next finds it gone
+// and looks from outside.
+func (f Folder) terminated(cancelled bool) bool {
+	if !cancelled {
+		return false
+	}
+	_, err := os.Lstat(f.path(cancelFile))
+	return err != nil
+}
+
+var errTerminated = errors.New("ended by a signal: no result is left")
 
 // harden makes the process one whose memory is nobody's and whose children
 // cannot run away from it.

@@ -179,6 +179,21 @@ func TestAKilledStepIsGone(t *testing.T) {
 	}
 }
 
+// TestAStrangersSignalLeavesNoResult: the host goes down, and nobody can say
+// from in here what came of the deed.
+func TestAStrangersSignalLeavesNoResult(t *testing.T) {
+	t.Parallel()
+	f := folder(t, "wait")
+	card := start(t, f)
+	said(t, f, "waiting")
+	if err := syscall.Kill(card.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if s := ended(t, f); s.State != step.Gone {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestCancellingAsksThenEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
