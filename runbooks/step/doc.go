@@ -7,7 +7,12 @@
 // renamed into place when all is over. Whoever comes later reads from the
 // folder what became of it: not started, running, finished, or gone.
 //
+// Of one folder a deed is begun at most once. The process holds a lock on the
+// folder for as long as it lives, and writes its card before it begins; with a
+// card or a result there, or the note that the step was buried, no other
+// begins.
+//
 // The package knows nothing of journals, sockets, sites or screens. Read
-// folder.go for what lies in the folder, process.go for the process's side,
-// and look.go for the other.
+// folder.go for what lies in the folder; process.go for the process's side;
+// spawn.go, look.go, live.go and cancel.go for the other.
 package step
