@@ -27,9 +27,10 @@ const (
 	// abandoned: enough for an orderly return, too short for a person to notice.
 	grace = 500 * time.Millisecond
 
-	// actGrace is grace for an action, which has to end what it started:
-	// a command gets 5 s between being asked and being killed.
-	actGrace = 8 * time.Second
+	// actGrace is grace for an action, which has to end what it started in good
+	// order: a command gets 5 s between being asked and being killed, a
+	// container its stop time. Whoever cancels it ends it sooner if need be.
+	actGrace = 75 * time.Second
 )
 
 // A Scrubber makes text fit to be shown and recorded: redacted and clean.

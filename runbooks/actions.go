@@ -108,5 +108,5 @@ const (
 	lookEvery = 250 * time.Millisecond
 
 	// cancelTimeout is how long a step may take to end when asked.
-	cancelTimeout = 30 * time.Second
+	cancelTimeout = 150 * time.Second
 )

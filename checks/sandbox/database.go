@@ -44,6 +44,7 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 		return err
 	}
 	mu.Lock()
+	addr.owner, addr.verify = server.DSN(database), server.DSN("postgres")
 	addr.postgres, addr.postgresLog = server.DSNAs("opsdeck_monitor", database), server.LogFile()
 	mu.Unlock()
 	traffic(ctx, server.DSN(database))

@@ -102,7 +102,7 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	}
 	now := opts.Now()
 	addr := addresses{dir: s.Dir}
-	pages := &platform{requests: earlierRequests, errors: earlierErrors, databaseUp: func() bool { return addr.postgres != "" }, redisUp: func() bool { return addr.redis != "" }}
+	pages := &platform{closedBy: filepath.Join(s.Dir, "maintenance.flag"), requests: earlierRequests, errors: earlierErrors, databaseUp: func() bool { return addr.postgres != "" }, redisUp: func() bool { return addr.redis != "" }}
 
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.startPostgres(ctx, opts, &addr, &mu, say) })

@@ -77,6 +77,19 @@ func TestTheSandboxIsAWholeSite(t *testing.T) {
 			t.Errorf("%s answers %d, want %d", path, res.StatusCode, want)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(s.Dir, "maintenance.flag"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/health": 503, "/api/health": 200} {
+		res, err := http.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("while the site is closed %s answers %d, want %d", path, res.StatusCode, want)
+		}
+	}
 	conn, err := pgx.Connect(t.Context(), s.postgres.DSN(database))
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 type addresses struct {
 	dir      string // the sandbox's directory
 	postgres string // DSN of the monitoring role
+	owner    string // DSN of the database's owner
+	verify   string // DSN for restoring into a scratch database
 
 	postgresLog string // path
 	redis       string // socket path
@@ -32,9 +34,18 @@ func writeSite(a addresses) (string, error) {
 func (a addresses) site() string {
 	sections := []string{
 		"# The sandbox's site: everything in it lives in this directory and ends with the demo.\nschema: 1\nsite: demo\ntimezone: UTC\n",
-		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries,
+		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, a.actions(),
 	}
 	return strings.Join(sections, "\n")
+}
+
+// actions is what changes something needs: a page that closes the site and
+// somebody to tell.
+func (a addresses) actions() string {
+	return "maintenance:\n" +
+		"  site: {flag: \"${dir}/maintenance.flag\", url: \"${web}/health\", exempt: \"${web}/api/health\"}\n" +
+		"notify:\n" +
+		"  ops: {webhook: \"${web}/notices\"}\n"
 }
 
 func (a addresses) vars() string {
@@ -45,7 +56,7 @@ func (a addresses) connections() string {
 	var b strings.Builder
 	b.WriteString("connections:\n")
 	if a.postgres != "" {
-		fmt.Fprintf(&b, "  postgres:\n    main: {dsn: %q, production: true}\n", a.postgres)
+		fmt.Fprintf(&b, "  postgres:\n    main: {dsn: %q}\n    maintain: {dsn: %q}\n    verify: {dsn: %q}\n", a.postgres, a.owner, a.verify)
 	}
 	if a.redis != "" {
 		fmt.Fprintf(&b, "  redis:\n    main: {address: \"unix://%s\"}\n", a.redis)

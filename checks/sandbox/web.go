@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +31,9 @@ type platform struct {
 	requests int64
 	errors   int64
 	seconds  []float64 // durations of the latest requests, for the metrics API
+
+	notices  int    // that were sent to it
+	closedBy string // file whose being there closes the site
 
 	databaseUp func() bool
 	redisUp    func() bool
@@ -67,7 +72,28 @@ func (p *platform) routes() http.Handler {
 		http.Error(w, "upstream refused", http.StatusServiceUnavailable)
 	})
 	mux.HandleFunc("GET /api/v1/query", p.metrics)
-	return p.counting(mux)
+	mux.HandleFunc("POST /notices", func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 1<<20)) //nolint:errcheck // a notice is counted, not read
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.notices++
+		w.WriteHeader(http.StatusAccepted)
+	})
+	return p.counting(p.closing(mux))
+}
+
+// closing answers 503 while the maintenance flag is there; the API's health and
+// the notices are exempt.
+func (p *platform) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		exempt := r.URL.Path == "/api/health" || r.URL.Path == "/notices" || r.URL.Path == "/api/v1/query"
+		if _, err := os.Lstat(p.closedBy); err == nil && !exempt {
+			w.Header().Set("Retry-After", "1800")
+			http.Error(w, "closed for maintenance", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func word(up bool) string {

@@ -19,8 +19,9 @@ type Steps struct {
 
 var _ runbooks.Deeds = Steps{}
 
-// cancelGrace is how long a step may take to end by itself.
-const cancelGrace = 10 * time.Second
+// cancelGrace is how long a step may take to end by itself: what it began with
+// containers or a web server it has to bring to an end.
+const cancelGrace = 60 * time.Second
 
 // liveChunk is how much output one request gets.
 const liveChunk = 32 << 10
