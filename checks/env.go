@@ -289,6 +289,18 @@ func Connected[T Handle](env Env, kind string) (T, error) {
 	return typed, nil
 }
 
+// Maintaining is the Env with the connection that actions use when the item
+// names none: "maintain" where the site has one of the kind, so that what looks
+// and what changes need not be one role.
+func (e Env) Maintaining(kind string) Env {
+	for _, c := range e.Site.Connections {
+		if e.Connection == "" && c.Kind == kind && c.Name == "maintain" {
+			e.Connection = c.Name
+		}
+	}
+	return e
+}
+
 // Findings is what a module reports: facts and evidence, no verdict.
 type Findings struct {
 	Facts  []fact.Fact

@@ -122,7 +122,7 @@ func (p *plan) withDump(ctx context.Context, env checks.Env, format string) erro
 			return checks.Failed(checks.Other, "%s is there already (a %s) and is not touched", p.set.path(file{name: name}), kindOrFile(info.Mode()))
 		}
 	}
-	if p.server, err = checks.Connected[*postgres.Server](env, "postgres"); err != nil {
+	if p.server, err = checks.Connected[*postgres.Server](env.Maintaining("postgres"), "postgres"); err != nil {
 		return err
 	}
 	if p.source, err = p.server.Source(ctx); err != nil {
