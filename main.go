@@ -22,6 +22,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/files"
+	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
 	"github.com/advanced-lms/opsdeck/checks/notify"
@@ -48,7 +49,7 @@ func run() int {
 		Families: []checks.Family{
 			system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
 			docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
-			command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), record.Family(),
+			command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), host.Family(), record.Family(),
 		},
 		Library: library.FS,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,

@@ -16,6 +16,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/files"
+	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
 	"github.com/advanced-lms/opsdeck/checks/notify"
@@ -35,7 +36,7 @@ func families() []checks.Family {
 	return []checks.Family{
 		system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
 		docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
-		command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), record.Family(),
+		command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), host.Family(), record.Family(),
 	}
 }
 
