@@ -9,7 +9,9 @@
 // versions 13 to 18 and tries the newest form on a later one.
 //
 // Read server.go and session.go first, then any module: one a file. The
-// package must not know rules, runbooks or screens, and changes nothing.
+// package must not know rules, runbooks or screens. Only its actions change
+// anything: pg.restore_test (restore.go) reads a dump as psql would
+// (dump_scan.go) and restores it into a database of its own.
 package postgres
 
 import "github.com/advanced-lms/opsdeck/checks"
