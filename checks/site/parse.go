@@ -50,7 +50,7 @@ func Parse(path string, src []byte, reg *checks.Registry, env func(string) strin
 func (p *builder) sections(root ast.Node) {
 	nodes := map[string]ast.Node{}
 	known := map[string]func(ast.Node){}
-	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "allow", "retention", "team"} {
+	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "allow", "retention", "team", "supervisor"} {
 		known[name] = func(n ast.Node) { nodes[name] = n }
 	}
 	p.dispatch(root, "the site file", known, "schema", "site")
@@ -60,7 +60,7 @@ func (p *builder) sections(root ast.Node) {
 	}{
 		{"schema", p.schema}, {"site", p.name}, {"timezone", p.zone}, {"vars", p.variables}, {"connections", p.connections},
 		{"logs", p.logs}, {"queries", p.queries}, {"backups", p.backups}, {"limits", p.limits}, {"services", p.services},
-		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team},
+		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team}, {"supervisor", p.supervisor},
 	} {
 		if n, given := nodes[step.name]; given {
 			step.read(n)
@@ -273,4 +273,10 @@ func (p *builder) team(n ast.Node) {
 	c := checks.Connection{Kind: "postgres", Name: "team"}
 	p.dispatch(n, "team", map[string]func(ast.Node){"dsn": p.dsn(&c, "team.dsn"), "password": p.password(&c.Password, "team.password")}, "dsn")
 	p.site.Team = &c
+}
+
+// supervisor names the socket of one that runs as a service, for people who
+// are not its user.
+func (p *builder) supervisor(n ast.Node) {
+	p.dispatch(n, "supervisor", map[string]func(ast.Node){"socket": p.path(&p.site.Socket, "supervisor.socket")}, "socket")
 }

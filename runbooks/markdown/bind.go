@@ -66,7 +66,7 @@ func (p *parse) effect(e *entry, m *checks.Module) {
 	if e.Timeout == 0 {
 		p.report.warn(use, "no-timeout", "write timeout: 15m", "%s changes the system and has no timeout", e.ID)
 	}
-	if e.Verify == "" && e.Rules.Fail.Text == "" {
+	if e.Verify == "" && e.Rules.Fail.Text == "" && m.Probe == nil {
 		p.report.warn(use, "no-post-check", "write verify: or fail:", "%s changes the system and nothing checks what came of it", e.ID)
 	}
 	if e.Danger >= 2 && len(e.Needs) == 0 {

@@ -49,7 +49,6 @@ var wrong = []struct{ name, source, want string }{
 		`8:6 error check-mutates pg.vacuum changes the system (reversible) and is no check (write yaml action)`},
 	{"careless action", "- [ ] x\n```yaml action\nid: a\nuse: pg.vacuum\ndanger: 1\n```\n", `
 8:6 warning no-gate a has danger 2 and needs nothing before it (write needs: [the-backup])
-8:6 warning no-post-check a changes the system and nothing checks what came of it (write verify: or fail:)
 8:6 warning no-timeout a changes the system and has no timeout (write timeout: 15m)
 9:9 error danger-lowered pg.vacuum has danger 2 at least; a runbook may only raise it`},
 	{"no undo", "- [ ] x\n```yaml action\nid: a\nuse: pg.vacuum\ndanger: 3\ntimeout: 1m\nverify: dead == 0\nneeds: [b]\n```\n- [ ] y\n```yaml confirm\nid: b\n```\n",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"maps"
 	"net"
@@ -34,6 +35,9 @@ type Options struct {
 	// Unsettled are the runs that something goes on in, found in the journal
 	// at the start: their runbooks and sections.
 	Unsettled func() ([]Unsettled, error)
+
+	// Events is the whole record, for clients that cannot read its files.
+	Events func() iter.Seq2[runbooks.Event, error]
 
 	// Rest is called when nothing is driven any more: the journal is closed
 	// in good order.

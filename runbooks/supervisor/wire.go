@@ -176,6 +176,14 @@ type (
 		Estimates map[string]time.Duration `json:"estimates,omitempty"`
 		News      news                     `json:"news"`
 	}
+	recordAsked struct {
+		After uint64 `json:"after"`
+	}
+	recordTold struct {
+		Events []runbooks.Event `json:"events"`
+		More   bool             `json:"more,omitempty"`
+		Fault  string           `json:"fault,omitempty"` // why it is not the whole record
+	}
 	deed struct { // the parameters of everything that is done to an item
 		Item     string            `json:"item,omitempty"`
 		Text     string            `json:"text,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,18 +23,31 @@ import (
 // runs are all runs of the site, oldest first. Events that do not fit are
 // told on stderr and do not hide the rest.
 func (p *program) runs(w *world) ([]runbooks.Run, error) {
+	events, err := p.events(w)
+	if err != nil {
+		return nil, err
+	}
+	all, err := runbooks.FoldAll(events)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "warning: the record has faults, see opsdeck verify: %v\n", err)
+	}
+	return all, nil
+}
+
+// events are the record's: read from our own files, or told by the supervisor
+// that runs as a service and whose files are closed to us.
+func (p *program) events(w *world) (iter.Seq2[runbooks.Event, error], error) {
+	if w.site.Socket != "" && !w.serves {
+		return p.client(w).Events(context.Background()), nil
+	}
 	if _, err := os.Stat(w.dir); err != nil {
-		return nil, nil // nothing was ever recorded
+		return func(func(runbooks.Event, error) bool) {}, nil // nothing was ever recorded
 	}
 	j, err := w.journal()
 	if err != nil {
 		return nil, err
 	}
-	all, err := runbooks.FoldAll(j.Events())
-	if err != nil {
-		fmt.Fprintf(p.Stderr, "warning: the record has faults, see opsdeck verify: %v\n", err)
-	}
-	return all, nil
+	return j.Events(), nil
 }
 
 // recordOf is the world of a site whose record is to be read: the site of the

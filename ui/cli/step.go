@@ -39,6 +39,7 @@ func (p *program) stepCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
+			w.serves = true
 			wrap := func(out io.Writer) io.Writer { return clean.NewWriter(out, w.redact) }
 			return step.Main(ctx, step.Folder{Path: args[0]}, wrap, func(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
 				return p.act(ctx, w, in, own)

@@ -71,6 +71,7 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 		return err
 	}
 	defer w.close()
+	w.serves = true
 	j, err := w.journal()
 	if err != nil {
 		return err
@@ -118,6 +119,7 @@ func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 	}
 	return supervisor.Options{
 		Dir: w.dir, Version: p.Version, Drive: drive, Book: p.bookFor(w), Rest: j.Release,
+		Events:    j.Events,
 		Unsettled: func() ([]supervisor.Unsettled, error) { return p.unsettled(w, j) },
 	}
 }

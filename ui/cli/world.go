@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,7 +32,9 @@ type world struct {
 	handles *handles
 	history *journal.History // nil when none is kept
 	shelf   markdown.Shelf
+	events  func() (iter.Seq2[runbooks.Event, error], error)
 	dir     string // state of this site
+	serves  bool   // this process is the supervisor, or one of its steps
 	latest  atomic.Pointer[site.Site]
 	log     *slog.Logger
 }
@@ -79,6 +82,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, keep bool, log *slo
 		log.Warn("no metric history", "error", err)
 	}
 	w.latest.Store(s)
+	w.events = func() (iter.Seq2[runbooks.Event, error], error) { return p.events(w) }
 	w.handles = newHandles(p.registry, s)
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
 	w.shelf = markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
@@ -123,11 +127,11 @@ func (w *world) current() *site.Site { return w.latest.Load() }
 
 // runs are the recorded runs of a section, for modules that ask for them.
 func (w *world) runs(section string) ([]checks.RunSummary, error) {
-	j, err := journal.Open(w.dir, journal.Holder{})
+	events, err := w.events()
 	if err != nil {
 		return nil, err
 	}
-	all, err := runbooks.FoldAll(j.Events())
+	all, err := runbooks.FoldAll(events)
 	var found []checks.RunSummary
 	for _, r := range all {
 		if r.Opened.Section != section || r.Opened.Site != w.site.Name {
