@@ -113,8 +113,11 @@ func (s *Server) Call(env checks.Env, p Program, database string, args ...string
 		return call, nil
 	}
 	file, err := s.passwordFile(env.Dir)
+	if err != nil {
+		return checks.Call{}, err
+	}
 	call.Env = append(call.Env, "PGPASSFILE="+file)
-	return call, err
+	return call, nil
 }
 
 // keywordPassword finds a password in a connection string of keywords.

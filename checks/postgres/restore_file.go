@@ -46,7 +46,8 @@ type dumpFile struct {
 // unfinishedNames end or begin the names of what is still being written.
 var unfinishedNames = []string{".tmp", ".part", ".partial", ".incomplete", ".sha256", "~"}
 
-// finished reports whether a file is a dump that nobody writes any more.
+// finished reports whether a file is a dump that nobody writes any more: its
+// checksum lies next to it, or nobody has written to it just now.
 func finished(path string, now time.Time) (fs.FileInfo, bool) {
 	base := filepath.Base(path)
 	if strings.HasPrefix(base, ".") || slices.ContainsFunc(unfinishedNames, func(end string) bool { return strings.HasSuffix(base, end) }) {
@@ -55,6 +56,9 @@ func finished(path string, now time.Time) (fs.FileInfo, bool) {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, false
+	}
+	if _, err := os.Lstat(path + ".sha256"); err == nil {
+		return info, true
 	}
 	age := now.Sub(info.ModTime())
 	return info, age > 2*time.Second || age < 0
