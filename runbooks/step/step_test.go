@@ -1,10 +1,8 @@
 package step_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,66 +15,6 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks/step"
 )
-
-// TestMain is also the step of the tests: it does what the module's name says.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "step" {
-		err := step.Main(context.Background(), step.Folder{Path: os.Args[2]}, func(w io.Writer) io.Writer { return w }, act)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	if len(os.Args) == 3 && os.Args[1] == "parent" { // a supervisor that dies at once
-		f := step.Folder{Path: os.Args[2]}
-		if _, err := f.Start("step", f.Path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	}
-	os.Exit(m.Run())
-}
-
-func act(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
-	res := checks.Result{ID: in.Check, Level: checks.OK, At: time.Now(), Note: "done"}
-	shell := func(script string) { // a child whose output is ours
-		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
-		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = own.Out, own.Out, time.Second
-		cmd.Run() //nolint:errcheck // the scenes are about what it leaves
-	}
-	switch in.Module {
-	case "ok":
-		fmt.Fprintf(own.Out, "%s %s %v\n", own.Token, own.Dir, own.Before)
-		own.Progress(checks.Progress{Done: 1, Total: 4, What: "a \"part\""})
-	case "wait":
-		fmt.Fprintln(own.Out, "waiting")
-		<-ctx.Done()
-		res.Level, res.Err = checks.Unknown, context.Cause(ctx).Error()
-	case "deaf":
-		fmt.Fprintln(own.Out, "waiting")
-		select {}
-	case "deaf child":
-		shell(`trap "" TERM; echo waiting; while :; do sleep 0.05; done`)
-	case "flood":
-		line := []byte(strings.Repeat("y", 1<<16) + "\n")
-		for ctx.Err() == nil {
-			own.Out.Write(line) //nolint:errcheck // it never fails
-		}
-	case "panic":
-		panic("the module is broken")
-	case "runaway":
-		shell(`(setsid sleep 60 >/dev/null 2>&1 &) ; sleep 60 & echo left`)
-	case "short":
-		for i := range 100 {
-			fmt.Fprintf(own.Out, "line %d\n", i)
-		}
-	case "slow":
-		time.Sleep(500 * time.Millisecond)
-	}
-	return res
-}
 
 func folder(t *testing.T, module string) step.Folder {
 	t.Helper()
@@ -136,18 +74,14 @@ func TestAStepDoesItsDeedOnceAndLeavesTheResult(t *testing.T) {
 	if want := "opsdeck/abc " + f.Scratch(); !strings.HasPrefix(s.Outcome.Tail, want) || !strings.HasSuffix(s.Outcome.Tail, " [3]\n") {
 		t.Errorf("output %q", s.Outcome.Tail)
 	}
-	if p, _, ok := f.Progress(); !ok || p.Total != 4 || p.What != `a "part"` {
+	if p, _, ok := f.Progress(); !ok || p.Done != 2 || p.Total != 4 || p.What != `a "part"^G` {
 		t.Errorf("%+v %v", p, ok)
 	}
 	if _, err := f.Start("step", f.Path); !errors.Is(err, step.ErrTaken) {
 		t.Errorf("started again: %v", err)
 	}
-	err := step.Main(t.Context(), f, func(w io.Writer) io.Writer { return w }, func(context.Context, step.Intent, checks.Own) checks.Result {
-		t.Error("it was done twice")
-		return checks.Result{}
-	})
-	if !errors.Is(err, step.ErrTaken) {
-		t.Errorf("a second step: %v", err)
+	if raw, err := os.ReadFile(filepath.Join(f.Path, "leaks")); err == nil {
+		t.Errorf("the step leaked: %s", raw)
 	}
 }
 
@@ -322,15 +256,8 @@ func TestAnotherBootOrAnotherProcessIsNotOurs(t *testing.T) {
 
 // TestAFullDiskDoesNotLoseTheResult: the ballast makes room for it.
 func TestAFullDiskDoesNotLoseTheResult(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		if os.Getenv("OPSDECK_REQUIRE_REAL") != "" {
-			t.Fatalf("a small file system is needed: %v", err)
-		}
-		t.Skipf("a small file system is needed: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	f, err := step.New(filepath.Join(dir, "steps"), step.Intent{Token: "t", Module: "flood", MaxOutput: 4 << 20, Timeout: time.Minute})
+	t.Parallel()
+	f, err := step.New(filepath.Join(smallDisk(t), "steps"), step.Intent{Token: "t", Module: "flood", MaxOutput: 4 << 20, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
