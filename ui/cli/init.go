@@ -12,13 +12,20 @@ import (
 )
 
 func (p *program) initCommand() *cobra.Command {
-	var force bool
+	var force, system bool
 	cmd := &cobra.Command{
 		Use:   "init [FILE]",
 		Short: "Write a commented opsdeck.yaml from what this host has",
 		Long:  "Writes a commented site file (default ./opsdeck.yaml) from what this host has. It only\nlooks: nothing is changed but FILE, and an existing FILE only with --force.",
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if system {
+				s, err := p.loadSite(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return p.printSystem(p.Stdout, s.Name)
+			}
 			path := "opsdeck.yaml"
 			if len(args) == 1 {
 				path = args[0]
@@ -33,6 +40,7 @@ func (p *program) initCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&system, "system", false, "print how the site gets a supervisor that runs as a service, and write nothing")
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite FILE")
 	return cmd
 }
