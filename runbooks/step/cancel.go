@@ -21,7 +21,7 @@ const (
 // it started. It returns when the step is seen to be gone. If ctx ends first
 // the step has been asked, and nothing more is done to it.
 func (f Folder) Cancel(ctx context.Context, grace time.Duration) error {
-	askErr := f.place(cancelFile, []byte("cancel\n"), false) // where no signal reaches it, and before it has begun
+	askErr := f.place(cancelFile, nil, false) // empty: a full disk has room for a name
 	if s := f.Look(); s.State == Running && s.Card.PID > 0 {
 		if err := f.proc.signal(s.Card.PID, s.Card.Start, syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			askErr = errors.Join(askErr, fmt.Errorf("signalling process %d: %w", s.Card.PID, err))

@@ -131,7 +131,7 @@ func TestAStartThatFailsSaysWhy(t *testing.T) {
 	if err := os.Truncate(filepath.Join(f.Path, "intent.json"), 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Start("step", f.Path); err == nil || !strings.Contains(err.Error(), "reading the intent") {
+	if _, err := f.Start("step", f.Path); err == nil || !strings.Contains(err.Error(), "reading the intent") || strings.Contains(err.Error(), ";") {
 		t.Errorf("got %v", err)
 	}
 	if s := f.Look(); s.State != step.NotStarted {

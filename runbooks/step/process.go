@@ -77,39 +77,44 @@ func Main(ctx context.Context, f Folder, wrap func(io.Writer) io.Writer, act Act
 	return err
 }
 
-// begin does all that must be there before anything is done: the lock, the
-// output, the room for the result, the card.
-func (p *process) begin(ready announcer) (lock *os.File, began time.Time, err error) {
-	if lock, err = p.take(); err != nil {
-		return nil, began, err
+// begin does all that must be there before anything is done: the lock, and
+// under it the rest.
+func (p *process) begin(ready announcer) (*os.File, time.Time, error) {
+	lock, err := p.take()
+	if err != nil {
+		return nil, time.Time{}, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.Close())
-		}
-	}()
 	ready.say(saidHere)
+	began, err := p.prepare()
+	if err != nil {
+		return nil, began, errors.Join(err, lock.Close())
+	}
+	return lock, began, nil
+}
+
+// prepare makes the output, the room for the result and, last, the card.
+func (p *process) prepare() (began time.Time, err error) {
 	if p.in, err = p.Intent(); err != nil {
-		return nil, began, err
+		return began, err
 	}
 	p.harden()
 	if p.out, err = newOutput(p.Folder, p.in.MaxOutput); err != nil {
-		return nil, began, err
+		return began, err
 	}
-	if err = p.reserve(); err != nil {
-		return nil, began, err
+	if err := p.reserve(); err != nil {
+		return began, err
 	}
 	self, err := p.proc.card(os.Getpid())
 	if err != nil {
-		return nil, began, err
+		return began, err
 	}
 	crash("step-before-started")
 	began = time.Now()
-	if err = p.write(cardFile, begun{self, began}); err != nil {
-		return nil, began, fmt.Errorf("recording the start: %w", err)
+	if err := p.write(cardFile, begun{self, began}); err != nil {
+		return began, fmt.Errorf("recording the start: %w", err)
 	}
 	crash("step-after-started")
-	return lock, began, nil
+	return began, nil
 }
 
 // harden makes the process one whose memory is nobody's and whose children
