@@ -81,6 +81,17 @@ func (s Seat) TakeOver(reason string) error {
 	return s.l.append("", 0, RunTakenOver{From: s.l.run.Driver, Reason: s.l.line(reason)})
 }
 
+// ClockMoved records that the wall clock was set, in a run that is recorded.
+func (l *Local) ClockMoved(by time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.live || l.run.State.Ended() || l.accepts() != nil {
+		return nil
+	}
+	l.who = l.run.Driver
+	return l.append("", 0, ClockJumped{By: by})
+}
+
 // OverrideWindow lets actions begin outside the window until some time.
 func (s Seat) OverrideWindow(reason string, until time.Time) error {
 	unlock, err := s.drive()

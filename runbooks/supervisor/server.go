@@ -39,6 +39,10 @@ type Options struct {
 	// Events is the whole record, for clients that cannot read its files.
 	Events func() iter.Seq2[runbooks.Event, error]
 
+	// Recover makes a record that failed take events again, once whatever was in
+	// the way is gone: it verifies before it does. nil: there is no way back.
+	Recover func() error
+
 	// Rest is called when nothing is driven any more: the journal is closed
 	// in good order.
 	Rest func() error
@@ -87,6 +91,7 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	s.adopt(ctx)
 	s.tasks.Go(func() { s.accept(ctx, listener) })
 	s.tasks.Go(func() { s.retire(ctx, cancel) })
+	s.tasks.Go(func() { s.watchClock(ctx) })
 	ready()
 	<-ctx.Done()
 	listener.Close() //nolint:errcheck // it is being closed either way
@@ -103,11 +108,7 @@ func (s *server) adopt(ctx context.Context) {
 		s.o.Log.Error("looking for what was left running", "error", err)
 	}
 	for _, u := range list {
-		r, err := s.run(ctx, u.Book, u.Section, u.Driver)
-		if err == nil {
-			err = r.local.Adopt()
-		}
-		if err != nil {
+		if _, err := s.run(ctx, u.Book, u.Section, u.Driver); err != nil {
 			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", err)
 		}
 	}
@@ -204,6 +205,9 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	local, err := s.o.Drive(ctx, book, section, who, s.present(key))
 	if err != nil {
 		return nil, fmt.Errorf("preparing the run: %w", err)
+	}
+	if err := local.Adopt(); err != nil {
+		s.o.Log.Error("adopting a run", "run", key, "error", err)
 	}
 	r = &drivenRun{key: key, local: local, clients: map[*client]*tail{}}
 	s.mu.Lock()

@@ -104,7 +104,7 @@ func (s *Session) open(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	s.link, s.handle, s.book, s.estimates, s.away = l, opened.Handle, book, opened.Estimates, nil
+	s.link, s.handle, s.book, s.estimates, s.away, s.broken = l, opened.Handle, book, opened.Estimates, nil, nil
 	s.mu.Unlock()
 	s.hear(opened.News)
 	l.listen(opened.Handle, s.hear)

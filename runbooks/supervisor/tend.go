@@ -28,6 +28,7 @@ type tail struct {
 func (s *server) tend(ctx context.Context, r *drivenRun) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var tried time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,6 +38,9 @@ func (s *server) tend(ctx context.Context, r *drivenRun) {
 		case <-tick.C:
 		}
 		s.tell(r)
+		if s.recovers(r, &tried) {
+			return
+		}
 		if s.deserted(r) {
 			s.leave(r)
 			return

@@ -119,7 +119,13 @@ func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 	}
 	return supervisor.Options{
 		Dir: w.dir, Version: p.Version, Drive: drive, Book: p.bookFor(w), Rest: j.Release,
-		Events:    j.Events,
+		Events: j.Events,
+		Recover: func() error {
+			if j.Err() == nil {
+				return nil
+			}
+			return j.Reopen()
+		},
 		Unsettled: func() ([]supervisor.Unsettled, error) { return p.unsettled(w, j) },
 	}
 }
