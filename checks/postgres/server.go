@@ -40,6 +40,7 @@ type Server struct {
 	dials     atomic.Int64 // sessions opened, ever
 	commits   atomic.Int64 // own transactions, for pg.tps to leave out
 	rollbacks atomic.Int64
+	acts      atomic.Bool // a session of an action is open: see act
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
