@@ -64,7 +64,11 @@ func (p *process) fork() error {
 	closeInherited()
 	umask.Lock()
 	defer umask.Unlock()
-	defer syscall.Umask(syscall.Umask(0o077))
+	mask := 0o077
+	if p.call.Leave {
+		mask = 0o022 // what stays on the host, as a package's scripts make it, is for its users
+	}
+	defer syscall.Umask(syscall.Umask(mask))
 	p.mu.Lock() // a sweep must not take the new child for an orphan
 	defer p.mu.Unlock()
 	err := p.cmd.Start()

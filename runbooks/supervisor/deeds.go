@@ -85,6 +85,7 @@ func (s Steps) Look(name string) runbooks.DeedStatus {
 // states are a step's in the words of a run. It is never written to.
 var states = map[step.State]runbooks.DeedState{
 	step.NotStarted: runbooks.DeedNotStarted, step.Running: runbooks.DeedRunning, step.Finished: runbooks.DeedFinished, step.Gone: runbooks.DeedGone,
+	step.Unclear: runbooks.DeedRunning, // it cannot be told now, and nothing is decided on that
 }
 
 func outcome(o step.Outcome) runbooks.ActionFinished {
@@ -125,6 +126,9 @@ func (s Steps) Live(name string, from int64) (runbooks.Live, error) {
 		return runbooks.Live{}, fmt.Errorf("following the step: %w", err)
 	}
 	live := runbooks.Live{Text: text, Next: next, Total: next}
+	if _, _, total, err := folder.Output(next, 0); err == nil {
+		live.Total = total
+	}
 	if p, at, ok := folder.Progress(); ok {
 		live.Progress, live.At = p, at
 	}

@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/lock"
@@ -41,10 +45,39 @@ func (p *program) stepCommand() *cobra.Command {
 			defer w.close()
 			w.serves = true
 			wrap := func(out io.Writer) io.Writer { return clean.NewWriter(out, w.redact) }
+			spared := w.spare()
 			return step.Main(ctx, step.Folder{Path: args[0]}, wrap, func(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
 				return p.act(ctx, w, in, own)
-			})
+			}, step.Spare(spared))
 		},
+	}
+}
+
+// spare makes the commands of this step those of a process that inherits their
+// orphans, and says which of those may stay: the daemons of a command that was
+// allowed to leave some.
+func (w *world) spare() func(pid int) bool {
+	var mu sync.Mutex
+	stay := map[int]bool{}
+	run := command.NewExec(command.Reaper())
+	env := w.runner.Env()
+	env.Exec = func(ctx context.Context, call checks.Call) (checks.Output, error) {
+		out, err := run(ctx, call)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, left := range out.Left {
+			pid, _, _ := strings.Cut(left, " ")
+			if n, parseErr := strconv.Atoi(pid); call.Leave && parseErr == nil {
+				stay[n] = true
+			}
+		}
+		return out, err
+	}
+	w.runner.Use(env)
+	return func(pid int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return stay[pid]
 	}
 }
 
