@@ -93,6 +93,7 @@ func (j *Journal) Append(e runbooks.Event) (runbooks.Event, error) {
 	if err := j.drive(); err != nil {
 		return e, err
 	}
+	balance(j.dir)
 	e.Seq, e.Prev = j.head.Seq+1, runbooks.Hash(j.head.Hash)
 	body, err := e.Canonical()
 	if err != nil {

@@ -109,10 +109,10 @@ func groupOf(name string) (int, error) {
 
 // served is what the supervisor is made of on this site.
 func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
-	actions := p.actions(w)
+	actions, record := p.actions(w), witness(j)
 	drive := func(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor, present func(runbooks.Actor) bool) (*runbooks.Local, error) {
 		return runbooks.Drive(ctx, runbooks.Options{
-			Journal: j, Runner: w.runner, Site: w.current(), Name: w.site.Name, Zone: w.site.Zone,
+			Journal: record, Runner: w.runner, Site: w.current(), Name: w.site.Name, Zone: w.site.Zone,
 			Runbook: book, Section: section, Actor: who, Present: present, Version: p.Version, Scrub: w.redact,
 			Actions: actions, Parse: p.pinned,
 		})
