@@ -189,6 +189,12 @@ func (r Run) Computed(item string, now time.Time) Computed {
 		c.Blocked = OutcomeUnknown
 		return c
 	}
+	if r.State == Aborting { // needs no longer hold anything up: the way out does
+		if !r.LeadsOut(item) && !it.State.Decided() {
+			c.Blocked = "the run is being aborted"
+		}
+		return c
+	}
 	for _, need := range it.Needs {
 		if why := r.unmet(need, now); why != "" && !it.State.Decided() {
 			c.Blocked = why

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/ui/pane"
 	tea "github.com/charmbracelet/bubbletea"
@@ -188,7 +189,7 @@ func (p *preview) pairs(it runbooks.ItemRun, a runbooks.Attempt, now time.Time) 
 	add("identity", ar.Preview.Fingerprint)
 	add("by", ar.Module+connection(ar.Connection))
 	for _, name := range sortedKeys(ar.With) {
-		add("  "+name, fmt.Sprint(ar.With[name]))
+		add("  "+name, argument(ar.With[name]))
 	}
 	add("danger", dangerWords(ar))
 	if ar.Signers > 0 {
@@ -207,6 +208,18 @@ func (p *preview) pairs(it runbooks.ItemRun, a runbooks.Attempt, now time.Time) 
 	add("if it dies", ar.Crash)
 	add("looked at", ago(now.Sub(a.Started))+" ago by "+a.Actor.String()+", holds 15 m")
 	return pairs
+}
+
+// argument is a parameter as a person writes it; durations are kept in
+// milliseconds.
+func argument(v any) string {
+	text := fmt.Sprint(v)
+	if ms, ok := strings.CutSuffix(text, "ms"); ok {
+		if n, err := strconv.ParseFloat(ms, 64); err == nil {
+			return fact.FormatDuration(time.Duration(n * float64(time.Millisecond)))
+		}
+	}
+	return text
 }
 
 func connection(name string) string {

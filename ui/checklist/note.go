@@ -86,6 +86,9 @@ func wants(it runbooks.ItemRun, n news) string {
 		}
 		return "decide: " + strings.Join(names, " or ")
 	}
+	if n.run.OnlyToAbort(it.ID) {
+		return "only for a run that is left before its end"
+	}
 	if it.Kind == runbooks.Hold {
 		item, _ := n.section.Item(it.ID)
 		return "watches " + ago(item.Hold.For) + ": x begins"

@@ -160,8 +160,12 @@ func (c *checklist) learn(n news) {
 	if it, acting := n.acting(); acting {
 		n.doing = c.progress(it)
 	}
+	leaving := c.run.news.run.State != runbooks.Aborting && n.run.State == runbooks.Aborting
 	c.run.news = n
 	c.items.set(n, c.deps.Now(), c.items.narrow)
+	if ways := n.run.WaysOut(); leaving && len(ways) > 0 {
+		c.items.Select(ways[0].ID)
+	}
 	now, _ := n.run.Item(before.ID)
 	if known && n.section.Mode == runbooks.ReadDo && before.State.Busy() && now.State == runbooks.Passed {
 		c.items.goOn(before.ID)
