@@ -90,6 +90,10 @@ type Module struct {
 	// intent. Required of everything that is not read-only.
 	Crash string
 
+	// Always are the words for what an action does at its end in any case, also
+	// after a failure: "drop". A runbook may name one to say that it counts on it.
+	Always []string
+
 	// Repeatable says that doing it again after an interruption does no harm.
 	// It is offered again then, and never done again by itself.
 	Repeatable bool

@@ -63,6 +63,13 @@ func (p *parse) effect(e *entry, m *checks.Module) {
 		p.report.err(e.fields.valueAt("danger"), "danger-lowered", "", "%s has danger %d at least; a runbook may only raise it", m.Name, m.Danger)
 	}
 	e.Danger = max(e.Danger, m.Danger)
+	if e.Always != "" && !slices.Contains(m.Always, e.Always) {
+		hint := "leave it out"
+		if len(m.Always) > 0 {
+			hint = checks.Nearest(e.Always, m.Always)
+		}
+		p.report.err(e.fields.valueAt("always"), "always", hint, "%s does no %q at its end", m.Name, e.Always)
+	}
 	if e.Timeout == 0 {
 		p.report.warn(use, "no-timeout", "write timeout: 15m", "%s changes the system and has no timeout", e.ID)
 	}

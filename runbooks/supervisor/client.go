@@ -134,12 +134,6 @@ func (l *link) listen(handle uint64, do func(news)) {
 	l.pushes[handle] = do
 }
 
-func (l *link) forget(handle uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pushes[handle] = func(news) {}
-}
-
 func (l *link) close() {
 	l.conn.Close() //nolint:errcheck // it is being closed either way
 	<-l.gone

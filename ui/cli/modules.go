@@ -24,6 +24,10 @@ func (p *program) modulesCommand() *cobra.Command {
 			if len(args) == 0 {
 				return p.listModules(cmd.OutOrStdout())
 			}
+			if text, ok := blocks[args[0]]; ok && !p.flags.json {
+				_, err := io.WriteString(cmd.OutOrStdout(), text)
+				return err
+			}
 			m, err := p.module(args[0])
 			if err != nil {
 				return err
@@ -78,6 +82,19 @@ func describeModule(w io.Writer, m *checks.Module) {
 		fmt.Fprintf(w, "  %-18s %-14s %s\n", f.Name, factType(f), factText(f))
 	}
 	fmt.Fprintf(w, "\nrules (%s)\n  warn: %s\n  fail: %s\n", orNone(m.Source), orNone(m.Warn), orNone(m.Fail))
+	if m.Effect != checks.ReadOnly {
+		verify := m.Verify
+		if verify == "" {
+			verify = "done == true"
+		}
+		fmt.Fprintf(w, "\nafterwards, from outside\n  verified by: %s\n  if it dies: %s\n", verify, m.Crash)
+		if len(m.Always) > 0 {
+			fmt.Fprintf(w, "  always, also after a failure: %s\n", strings.Join(m.Always, ", "))
+		}
+		if !m.Repeatable {
+			fmt.Fprintln(w, "  after an interruption: not done again before somebody knows what came of it")
+		}
+	}
 	fmt.Fprintf(w, "\nexample\n%s\n", indent(m.Example, "  "))
 }
 
@@ -148,5 +165,14 @@ func moduleJSON(m *checks.Module) map[string]any {
 	return map[string]any{
 		"name": m.Name, "doc": m.Doc, "effect": m.Effect.String(), "danger": m.Danger, "kind": m.Kind,
 		"params": params, "facts": facts, "warn": m.Warn, "fail": m.Fail, "source": m.Source, "example": m.Example,
+		"verify": m.Verify, "crash": m.Crash, "always": m.Always, "repeatable": m.Repeatable,
 	}
+}
+
+// blocks are the words of runbooks that are not modules: what they mean is in
+// the run itself. It is never written to.
+var blocks = map[string]string{
+	"hold.timer": "hold.timer: what a hold block uses. It waits for a time and samples items meanwhile, ends early with the first\n" +
+		"sample that fails, and goes on over a log-out and a reboot.\n\nexample\n" +
+		"  id: watch\n  use: hold.timer\n  for: 60m\n  sample: {every: 5m, items: [api-health, error-rate]}\n",
 }

@@ -225,6 +225,7 @@ type standing struct {
 	Last    *time.Time      `json:"last,omitempty"`
 	Missed  int             `json:"missed,omitempty"`
 	Open    string          `json:"open_run,omitempty"`
+	Item    string          `json:"item,omitempty"` // of a follow-up in an open run
 	status  schedule.Status // the whole of it
 }
 
@@ -233,12 +234,16 @@ func (w *world) standings(all []runbooks.Run, now time.Time) []standing {
 	var list []standing
 	for _, book := range w.shelf.Runbooks {
 		for _, s := range book.Sections {
-			if !s.Plan.Recurs() {
-				continue
-			}
 			zone := w.site.Zone
 			if book.Zone != nil {
 				zone = book.Zone
+			}
+			list = append(list, w.followUps(all, book.Runbook, s, now)...)
+			if book.Window != nil && s.InWindow() {
+				list = append(list, w.nextWindow(all, book.Runbook, s, now, zone))
+			}
+			if !s.Plan.Recurs() {
+				continue
 			}
 			last, open := lastDone(all, w.site.Name, book.ID, s.ID)
 			status := s.Plan.In(zone).Status(now, last)
@@ -248,6 +253,48 @@ func (w *world) standings(all []runbooks.Run, now time.Time) []standing {
 			}
 			if !last.IsZero() {
 				st.Last = &last
+			}
+			list = append(list, st)
+		}
+	}
+	return list
+}
+
+// nextWindow is a section that waits for its window: it is due when that opens.
+func (w *world) nextWindow(all []runbooks.Run, book runbooks.Runbook, s runbooks.Section, now time.Time, zone *time.Location) standing {
+	last, open := lastDone(all, w.site.Name, book.ID, s.ID)
+	opening := book.Window.In(zone).Next(now)
+	st := standing{Section: s.ID, Runbook: book.ID, Title: s.Title, Cadence: "window", State: schedule.Unbound, Open: open}
+	if !opening.IsZero() {
+		st.Due, st.State = &opening.Start, planned
+		if opening.Contains(now) && !last.After(opening.Start) {
+			st.State = schedule.DueNow
+		}
+	}
+	if !last.IsZero() {
+		st.Last = &last
+	}
+	return st
+}
+
+// planned is the state of a window, and of a follow-up, whose time has not come.
+const planned schedule.State = "planned"
+
+// followUps are the items of open runs that fall due some time after another.
+func (w *world) followUps(all []runbooks.Run, book runbooks.Runbook, s runbooks.Section, now time.Time) []standing {
+	var list []standing
+	for _, r := range all {
+		if r.Opened.Site != w.site.Name || r.Opened.Runbook != book.ID || r.Opened.Section != s.ID || r.State.Ended() {
+			continue
+		}
+		for _, it := range r.Items {
+			due, ok := r.FollowUp(it)
+			if !ok {
+				continue
+			}
+			st := standing{Section: s.ID, Runbook: book.ID, Title: it.Title, Cadence: "follow-up", State: planned, Due: &due, Open: r.ID, Item: it.ID}
+			if !due.After(now) {
+				st.State = schedule.DueNow
 			}
 			list = append(list, st)
 		}
@@ -306,7 +353,11 @@ func (p *program) dueCommand() *cobra.Command {
 
 func (p *program) printDue(list []standing, zone *time.Location) {
 	for _, s := range list {
-		line := fmt.Sprintf("%-11s %-10s %-24s", s.State, s.Cadence, s.Section)
+		name := s.Section
+		if s.Item != "" {
+			name += "/" + s.Item
+		}
+		line := fmt.Sprintf("%-11s %-10s %-24s", s.State, s.Cadence, name)
 		if s.Due != nil {
 			line += " due " + s.Due.In(zone).Format("2006-01-02 15:04 MST")
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/lock"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+	"github.com/advanced-lms/opsdeck/runbooks/step"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
 
@@ -86,6 +87,9 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 	}
 	if w.history != nil {
 		go w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+	}
+	if err := step.Prune(filepath.Join(w.dir, "steps"), s.Retention.Evidence, time.Now()); err != nil {
+		log.Warn("removing old steps", "error", err)
 	}
 	served := p.served(w, j)
 	served.Group, served.Idle, served.Log, served.Socket = gid, idle, log, s.Socket
