@@ -165,3 +165,44 @@ func TestAnActionThatCannotBeginSaysWhy(t *testing.T) {
 		pl.said("opsdeck.yaml can be changed by others")
 	})
 }
+
+func TestThePreviewLooksAsRecorded(t *testing.T) {
+	desk := incident.NewDesk()
+	desk.Danger, desk.Wait = 3, map[string]int{"pg.set": 60}
+	acting(t, desk, func(pl *player) {
+		pl.press("x")
+		golden(t, "preview-80x24.txt", pl.screen(80, 24))
+		golden(t, "preview-120x40.txt", pl.screen(120, 40))
+	})
+	desk = incident.NewDesk()
+	desk.Wait = map[string]int{"pg.set": 60}
+	acting(t, desk, func(pl *player) {
+		pl.press("x", "y")
+		for range 4 {
+			time.Sleep(time.Second)
+			pl.run(nil)
+		}
+		golden(t, "acting-120x30.txt", pl.screen(120, 30))
+		pl.press("enter")
+		golden(t, "acting-page-120x40.txt", pl.screen(120, 40))
+	})
+}
+
+// TestNoSizeBreaksThePreview: a terminal that is resized from nothing to large
+// while a preview is open.
+func TestNoSizeBreaksThePreview(t *testing.T) {
+	acting(t, incident.NewDesk(), func(pl *player) {
+		pl.press("x")
+		top := pl.overlays[len(pl.overlays)-1]
+		for w := 20; w <= 300; w += 7 { // what is narrower is cut by the deck
+			for h := 2; h <= 100; h += 3 {
+				f := pane.Frame{W: w, H: h, Focused: true, Theme: newTheme(theme.Options{}), Now: pl.now()}
+				for i, line := range strings.Split(top.View(f), "\n") {
+					if i >= max(1, h) || pane.Width(line) > w {
+						t.Fatalf("at %dx%d line %d is %d wide: %q", w, h, i, pane.Width(line), line)
+					}
+				}
+			}
+		}
+	})
+}
