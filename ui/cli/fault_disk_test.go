@@ -94,7 +94,7 @@ func TestAFullDiskStopsActionsAndLosesNothing(t *testing.T) {
 	}
 	os.Remove(filler)
 	until(t, "it is recorded again", func() bool { return s.Err() == nil && s.Note("", "after") == nil })
-	if n := len(s.Run().Notes); n != 3+acknowledged {
+	if n := len(s.Run().Notes); n < 3+acknowledged { // one whose answer was lost may be there twice
 		t.Errorf("%d notes, want %d", n, 3+acknowledged)
 	}
 	if report := journal.Verify(w.state(), nil); report.Status != journal.Intact {
