@@ -204,7 +204,7 @@ func (s Seat) Approve(item, typed string, seen Hash) error {
 	}
 	attempt := len(run.Attempts)
 	a, _ := run.Latest()
-	if err := l.append(item, attempt, ActionConfirmed{Typed: strings.TrimSpace(typed), Preview: seen}); err != nil {
+	if err := l.append(item, attempt, ActionConfirmed{Typed: l.line(strings.TrimSpace(typed)), Preview: seen}); err != nil {
 		return err
 	}
 	crash("after-confirmed")

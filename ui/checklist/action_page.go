@@ -147,6 +147,9 @@ func (c *checklist) windowLine(f pane.Frame) (checks.Level, string, bool) {
 		override = "; overridden until " + n.run.Window.Until.Format("15:04 MST")
 	}
 	o, inside := window.At(f.Now)
+	if over := n.run.Opened.Overdue; !inside && n.run.Touched() && !over.IsZero() && f.Now.After(over) {
+		return checks.Crit, "THE WINDOW ENDED " + ago(f.Now.Sub(over)) + " ago: open the site, or leave the run (A)" + override, true
+	}
 	if !inside {
 		next := window.Next(f.Now)
 		if next.IsZero() {
