@@ -201,6 +201,19 @@ func (p *parse) suspicious(key string, n node) {
 	}
 }
 
+// references looks for placeholders in what an item shows to be copied: a
+// command for yourdomain.com, pasted in the night, does its work elsewhere.
+func (p *parse) references(e *entry) {
+	for _, ref := range e.References {
+		for i, line := range strings.Split(ref.Text, "\n") {
+			if found := placeholder.FindString(line); found != "" {
+				p.report.err(place{ref.Line + 1 + i, 1}, "placeholder", "put the real value there", "%s shows a command with the placeholder %q", blockName(e), found)
+				break
+			}
+		}
+	}
+}
+
 func placeholderIn(text string) string {
 	if found := placeholder.FindString(text); found != "" {
 		return found

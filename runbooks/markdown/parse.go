@@ -56,6 +56,7 @@ func Parse(path string, source []byte, o Options) (runbooks.Runbook, []Diagnosti
 	p.structure(&doc)
 	for _, e := range p.entries {
 		p.bind(e)
+		p.references(e)
 	}
 	p.lint(&doc)
 	p.assemble()
