@@ -11,7 +11,9 @@
 // Read server.go and session.go first, then any module: one a file. The
 // package must not know rules, runbooks or screens. Only its actions change
 // anything: pg.restore_test (restore.go) reads a dump as psql would
-// (dump_scan.go) and restores it into a database of its own.
+// (dump_scan.go) and restores it into a database of its own; pg.analyze,
+// pg.vacuum, pg.vacuum_full and pg.reindex (upkeep.go) work in a session of
+// their own (acting.go).
 package postgres
 
 import "github.com/advanced-lms/opsdeck/checks"

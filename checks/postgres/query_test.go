@@ -296,5 +296,6 @@ func ExampleFamily() {
 	// pg.dbsize
 	// pg.tables
 	// pg.deadtuples
+	// pg.bloat
 	// pg.query
 }
