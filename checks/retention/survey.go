@@ -1,0 +1,274 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// Bounds of one action: what is more is done the next time, and said.
+const (
+	mostFiles   = 500
+	mostEntries = 200_000
+)
+
+// params are those that both actions have.
+func params(glob, age string) []checks.Param {
+	return []checks.Param{
+		{Name: "dir", Type: checks.TextParam, Required: true, Check: absolute, Doc: "directory of the files, below one of allow.remove_under of the site file", Example: "/var/log/advanced-lms"},
+		{Name: "glob", Type: checks.TextParam, Default: glob, Check: pattern, Doc: "names of the files; / is not matched, and nothing below the directory is looked at"},
+		{Name: "older_than", Type: checks.DurationParam, Default: age, Check: atLeastADay, Doc: "time since a file was last written, at least"},
+		{Name: "keep", Type: checks.TextsParam, Doc: "names that are left alone whatever their age, as on a legal hold"},
+		{Name: "most", Type: checks.NumberParam, Default: float64(mostFiles), Check: atMost, Doc: "how many files at once; the oldest come first"},
+	}
+}
+
+func absolute(v any) error {
+	if p := fmt.Sprint(v); !filepath.IsAbs(p) || filepath.Clean(p) != strings.TrimRight(p, "/") && p != "/" {
+		return fmt.Errorf("%q is not a plain absolute path", p)
+	}
+	return nil
+}
+
+func pattern(v any) error {
+	p := fmt.Sprint(v)
+	if _, err := path.Match(p, ""); err != nil || p == "" || strings.Contains(p, "/") {
+		return fmt.Errorf("%q is not a pattern of file names", p)
+	}
+	return nil
+}
+
+func atLeastADay(v any) error {
+	if d, ok := v.(time.Duration); ok && d < 24*time.Hour {
+		return errors.New("less than a day: what is that young may still be needed tonight")
+	}
+	return nil
+}
+
+func atMost(v any) error {
+	if n, ok := v.(float64); ok && (n < 1 || n > mostFiles) {
+		return fmt.Errorf("not from 1 to %d", mostFiles)
+	}
+	return nil
+}
+
+// A candidate is a file as it was when it was looked at.
+type candidate struct {
+	name    string
+	size    int64
+	written time.Time
+	inode   uint64
+	device  uint64
+	mode    fs.FileMode
+	uid     int
+	gid     int
+}
+
+func candidateOf(name string, info fs.FileInfo) (candidate, bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return candidate{}, false
+	}
+	return candidate{
+		name: name, size: info.Size(), written: info.ModTime(), inode: stat.Ino, device: uint64(stat.Dev), mode: info.Mode().Perm(),
+		uid: int(stat.Uid), gid: int(stat.Gid),
+	}, true
+}
+
+// identity is what a file is known by again: one that was written, replaced or
+// touched since is another.
+func (c candidate) identity() string {
+	return fmt.Sprintf("%d:%d:%d:%d", c.device, c.inode, c.size, c.written.UnixNano())
+}
+
+// A survey is what was found in a directory.
+type survey struct {
+	root   *os.Root
+	dir    string
+	chosen []candidate
+	left   []string // why a file of the pattern was left alone, a line each
+	more   int      // old enough, and not chosen because of the bound
+}
+
+func (s *survey) close() {
+	s.root.Close() //nolint:errcheck // opened for looking
+}
+
+func (s *survey) bytes() (total int64) {
+	for _, c := range s.chosen {
+		total += c.size
+	}
+	return total
+}
+
+// look finds the files that are old enough and in nobody's way. open says
+// whether files that a process holds open are left alone.
+func look(ctx context.Context, env checks.Env, args checks.Args) (*survey, error) {
+	dir := filepath.Clean(args.Text("dir"))
+	if err := allowed(env, dir); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(filepath.Join(env.Root, dir))
+	if err != nil {
+		return nil, fmt.Errorf("opening the directory: %w", err)
+	}
+	s := &survey{root: root, dir: dir}
+	if err := s.choose(ctx, env, args); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return s, nil
+}
+
+// allowed holds the directory to the site file's list. A link on the way to it
+// must lead to the same place, so the resolved path counts too.
+func allowed(env checks.Env, dir string) error {
+	if len(env.Site.Allow.RemoveUnder) == 0 {
+		return checks.NotHere{What: "the site file allows no removing: allow: {remove_under: [DIR]}"}
+	}
+	real, err := filepath.EvalSymlinks(filepath.Join(env.Root, dir))
+	if err != nil {
+		return fmt.Errorf("resolving the directory: %w", err)
+	}
+	for _, root := range env.Site.Allow.RemoveUnder {
+		realRoot, err := filepath.EvalSymlinks(filepath.Join(env.Root, root))
+		if err == nil && below(real, realRoot) && below(dir, filepath.Clean(root)) {
+			return nil
+		}
+	}
+	return checks.Failed(checks.Denied, "%s is not below allow.remove_under of the site file (%s)", dir, strings.Join(env.Site.Allow.RemoveUnder, ", "))
+}
+
+func below(dir, root string) bool {
+	return dir == root || strings.HasPrefix(dir, strings.TrimRight(root, "/")+"/")
+}
+
+func (s *survey) choose(ctx context.Context, env checks.Env, args checks.Args) error {
+	if err := s.others(); err != nil {
+		return err
+	}
+	entries, err := s.list()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if env.Now != nil {
+		now = env.Now()
+	}
+	held, err := openFiles(ctx, env.Root)
+	if err != nil {
+		return err
+	}
+	var old []candidate
+	for _, name := range entries {
+		if match, err := path.Match(args.Text("glob"), name); err != nil || !match || slices.Contains(args.Texts("keep"), name) {
+			continue
+		}
+		if c, ok := s.fit(name, held, now.Add(-args.Duration("older_than"))); ok {
+			old = append(old, c)
+		}
+	}
+	slices.SortFunc(old, func(a, b candidate) int { return a.written.Compare(b.written) })
+	most := min(args.Int("most"), len(old))
+	s.chosen, s.more = old[:most], len(old)-most
+	return nil
+}
+
+// others refuses a directory that somebody else may change: they could put
+// anything in the place of what the preview named.
+func (s *survey) others() error {
+	info, err := s.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("looking at the directory: %w", err)
+	}
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return checks.Failed(checks.Denied, "%s can be changed by everybody: chmod o-w", s.dir)
+	}
+	return nil
+}
+
+func (s *survey) list() ([]string, error) {
+	d, err := s.root.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("listing the directory: %w", err)
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(mostEntries)
+	if err != nil && len(names) == 0 && !errors.Is(err, errEnd) {
+		return nil, fmt.Errorf("listing the directory: %w", err)
+	}
+	if len(names) == mostEntries {
+		return nil, checks.Failed(checks.Limit, "%s has more than %d entries", s.dir, mostEntries)
+	}
+	return names, nil
+}
+
+// fit is a regular file, old enough, that nobody has open and that has one name
+// only.
+func (s *survey) fit(name string, held map[[2]uint64]string, before time.Time) (candidate, bool) {
+	info, err := s.root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
+		return candidate{}, false
+	}
+	c, ok := candidateOf(name, info)
+	if !ok {
+		return c, false
+	}
+	if who := held[[2]uint64{c.device, c.inode}]; who != "" {
+		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: %s has it open", name, who))
+		return c, false
+	}
+	if stat := info.Sys().(*syscall.Stat_t); stat.Nlink > 1 {
+		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: it has %d names", name, stat.Nlink))
+		return c, false
+	}
+	return c, true
+}
+
+// preview is what both actions show: every file, and what was left alone.
+func (s *survey) preview(verb string) checks.Findings {
+	f := checks.Findings{
+		Target: s.dir, Fingerprint: s.dir, Locks: []string{"file:" + s.dir}, Detail: s.left,
+		Note: fmt.Sprintf("%s %d files, %s", verb, len(s.chosen), fact.SizeValue(s.bytes()).String()),
+	}
+	f.Facts = append(f.Facts, fact.Number("files", len(s.chosen)), fact.Size("bytes", s.bytes()), fact.Number("more", s.more))
+	table := checks.Table{Name: "files", Columns: []checks.Column{{Name: "file", Type: fact.Text}, {Name: "size", Type: fact.Bytes}, {Name: "written", Type: fact.Time}}}
+	for _, c := range s.chosen {
+		f.Facts = append(f.Facts, fact.Word("identity", c.identity()).On(c.name))
+		table.Rows = append(table.Rows, []fact.Value{fact.WordValue(c.name), fact.SizeValue(c.size), fact.TimeValue(c.written)})
+	}
+	if s.more > 0 {
+		f.Detail = append(f.Detail, fmt.Sprintf("%d more are old enough and come the next time", s.more))
+	}
+	f.Tables = []checks.Table{table}
+	return f
+}
+
+// same are the files of the confirmed preview that are still what they were;
+// gone are those that are not.
+func same(root *os.Root, before []fact.Fact) (still []candidate, gone []string) {
+	for _, f := range before {
+		if f.Name != "identity" {
+			continue
+		}
+		info, err := root.Lstat(f.Label)
+		if err == nil && info.Mode().IsRegular() {
+			if c, ok := candidateOf(f.Label, info); ok && c.identity() == f.Text {
+				still = append(still, c)
+				continue
+			}
+		}
+		gone = append(gone, f.Label)
+	}
+	return still, gone
+}
