@@ -66,7 +66,9 @@ func (s *Server) act(ctx context.Context, d deed, do func(context.Context, *pgx.
 		return s.explain(ctx, err)
 	}
 	defer hangUp(conn)
-	if err := inForce(ctx, conn, d.settings); err != nil {
+	settings := map[string]string{"search_path": "pg_catalog"}
+	maps.Copy(settings, d.settings)
+	if err := inForce(ctx, conn, settings); err != nil {
 		return s.explain(ctx, err)
 	}
 	return s.explainDeed(ctx, conn, do(ctx, conn))
@@ -77,7 +79,6 @@ func (s *Server) act(ctx context.Context, d deed, do func(context.Context, *pgx.
 func (s *Server) actingConfig(d deed) *pgx.ConnConfig {
 	config := s.config.Copy()
 	config.RuntimeParams["application_name"] = d.token
-	config.RuntimeParams["search_path"] = "pg_catalog"
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelPatience}
 	}
@@ -97,7 +98,7 @@ func hangUp(conn *pgx.Conn) {
 // a pooler sets may hold for another session than the one that acts.
 func inForce(ctx context.Context, conn *pgx.Conn, settings map[string]string) error {
 	var version, pid int
-	err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, pg_backend_pid()").Scan(&version, &pid)
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, pg_catalog.pg_backend_pid()").Scan(&version, &pid)
 	if err != nil {
 		return err
 	}

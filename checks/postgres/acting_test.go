@@ -1,8 +1,13 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,6 +85,39 @@ func TestCancellingADeedCancelsItAtTheServer(t *testing.T) {
 		t.Errorf("the deed ended with %v", err)
 	}
 	eventually(t, watch, "the session is gone", "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'opsdeck/a4')")
+}
+
+// A pooler gives each statement whatever session is free, and tells its
+// clients a process id of its own.
+func TestActingRefusesAPooler(t *testing.T) {
+	t.Parallel()
+	db := scratch(t)
+	dsn := serve(t, func(client net.Conn) {
+		server, err := net.Dial("unix", filepath.Join(db.Server.SocketDir(), fmt.Sprintf(".s.PGSQL.%d", db.Server.Port())))
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		go io.Copy(server, client) //nolint:errcheck // ends with either side
+		greeting := make([]byte, 4096)
+		n, err := server.Read(greeting)
+		key := bytes.Index(greeting[:n], []byte{'K', 0, 0, 0, 12})
+		if err != nil || key < 0 {
+			return
+		}
+		greeting[key+8]++ // the last byte of the process id
+		if _, err := client.Write(greeting[:n]); err == nil {
+			io.Copy(client, server) //nolint:errcheck // ends with either side
+		}
+	}) + " user=" + super + " dbname=" + db.Name
+	s := serverOf(t, envFor(t, dsn))
+	err := s.acting(t.Context(), "opsdeck/a5", nil, func(context.Context, *pgx.Conn) error {
+		t.Error("the deed was begun")
+		return nil
+	})
+	if checks.ClassOf(err) != checks.Unconfigured || !strings.Contains(err.Error(), "pooler") {
+		t.Errorf("%s: %v", checks.ClassOf(err), err)
+	}
 }
 
 func TestActionsUseTheConnectionMadeForThem(t *testing.T) {

@@ -57,7 +57,7 @@ func analyze(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	tables = confirmed(env, tables, tableOID)
+	tables = confirmed(u, env, tables, tableOID)
 	work := labour{
 		env: env, upkeep: u, jobs: jobs(tables), deadline: args.Duration("deadline"),
 		settings:   map[string]string{"lock_timeout": milliseconds(args.Duration("lock_timeout"))},

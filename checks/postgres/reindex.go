@@ -96,7 +96,7 @@ func (p *reindexPlan) choose(args checks.Args, needs map[uint32]float64) error {
 		case b.leftover(): // named with its statement
 		case why != "":
 			refused++
-			p.left = append(p.left, b.Label+": "+why)
+			p.leave(b.Label, why)
 		default:
 			p.targets = append(p.targets, b)
 		}
@@ -278,7 +278,7 @@ func reindex(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	p.targets = confirmed(env, p.targets, func(b rebuild) uint32 { return b.OID })
+	p.targets = confirmed(p.upkeep, env, p.targets, func(b rebuild) uint32 { return b.OID })
 	if _, _, err := p.hazards(); err != nil {
 		return checks.Findings{}, err
 	}

@@ -112,6 +112,9 @@ func survey(ctx context.Context, env checks.Env, more func(context.Context, *upk
 		if u.database, err = row[upkeepDatabase](ctx, r, upkeepDatabaseSQL); err != nil {
 			return err
 		}
+		if u.database.Recovery {
+			return checks.Failed(checks.Denied, "%s is a standby: this is done on its primary", s.Target())
+		}
 		if u.relations, err = r.relations(ctx, u.settings.Version); err != nil {
 			return err
 		}
@@ -131,9 +134,6 @@ func survey(ctx context.Context, env checks.Env, more func(context.Context, *upk
 	})
 	if err != nil {
 		return nil, err
-	}
-	if u.database.Recovery {
-		return nil, checks.Failed(checks.Denied, "%s is a standby: this is done on its primary", s.Target())
 	}
 	return u, nil
 }
@@ -219,7 +219,7 @@ func (u *upkeep) permitted(all []userTable, may func(userTable) bool) ([]userTab
 		if may(r) {
 			found = append(found, r)
 		} else {
-			u.left = append(u.left, r.Label+": "+u.settings.User+" is not its owner")
+			u.leave(r.Label, u.settings.User+" is not its owner")
 		}
 	}
 	switch {

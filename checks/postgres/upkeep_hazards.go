@@ -98,7 +98,7 @@ func (u *upkeep) withoutBusy(tables []userTable) ([]userTable, error) {
 	var free []userTable
 	for _, r := range tables {
 		if l, busy := u.busy(r.OID); busy {
-			u.left = append(u.left, fmt.Sprintf("%s: %s works on it already (%s)", r.Label, l, l.Mode))
+			u.leave(r.Label, fmt.Sprintf("%s works on it already (%s)", l, l.Mode))
 			continue
 		}
 		free = append(free, r)
@@ -113,15 +113,23 @@ func (u *upkeep) withoutBusy(tables []userTable) ([]userTable, error) {
 // and everybody behind it.
 func (u *upkeep) inUse(tables []userTable) {
 	for _, r := range tables {
-		pids := map[int]locker{}
+		pids := map[int]bool{}
+		var first locker
 		for _, l := range u.lockers {
-			if l.Table == r.OID {
-				pids[l.PID] = l
+			if l.Table != r.OID {
+				continue
 			}
+			if len(pids) == 0 {
+				first = l
+			}
+			pids[l.PID] = true
 		}
-		for _, l := range pids {
-			u.careful("%s is in use by %d sessions: %s", r.Label, len(pids), l)
-			break
+		switch len(pids) {
+		case 0:
+		case 1:
+			u.careful("%s is in use by %s", r.Label, first)
+		default:
+			u.careful("%s is in use by %d sessions, %s among them", r.Label, len(pids), first)
 		}
 	}
 }

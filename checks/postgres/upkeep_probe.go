@@ -76,16 +76,30 @@ func before(env checks.Env) []was {
 }
 
 // confirmed keeps the targets that the confirmed preview showed: what was not
-// shown is not touched. Without a preview all stay.
-func confirmed[T any](env checks.Env, targets []T, oid func(T) uint32) []T {
-	shown := map[uint32]bool{}
-	for _, w := range before(env) {
-		shown[w.OID] = true
-	}
+// shown is not touched. What was shown and is not to be done any more is left
+// out by name. Without a preview all stay.
+func confirmed[T any](u *upkeep, env checks.Env, targets []T, oid func(T) uint32) []T {
+	shown := before(env)
 	if len(shown) == 0 {
 		return targets
 	}
-	return slices.DeleteFunc(targets, func(t T) bool { return !shown[oid(t)] })
+	var kept []T
+	for _, w := range shown {
+		i := slices.IndexFunc(targets, func(t T) bool { return oid(t) == w.OID })
+		if i < 0 {
+			u.leave(w.Label, "not to be done any more")
+			continue
+		}
+		kept = append(kept, targets[i])
+	}
+	return kept
+}
+
+// leave leaves a target out, once.
+func (u *upkeep) leave(label, why string) {
+	if !slices.ContainsFunc(u.left, func(l string) bool { return strings.HasPrefix(l, label+": ") }) {
+		u.left = append(u.left, label+": "+why)
+	}
 }
 
 // probe counts the targets of the preview that do not show the effect. An

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/fact"
+	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver/pgtest"
 )
 
@@ -191,7 +194,7 @@ func TestOldTransactionsAndSessionsAreSaidBefore(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, "CREATE TABLE users (id int PRIMARY KEY)")
 	sessionWith(t, y.db.DSN, "SET application_name = 'webapp'", "BEGIN", "SELECT * FROM users")
-	contains(t, said(y.preview(t, VacuumFull, map[string]any{"tables": []string{"users"}})), "careful: public.users is in use by 1 sessions", "webapp")
+	contains(t, said(y.preview(t, VacuumFull, map[string]any{"tables": []string{"users"}})), "careful: public.users is in use by session ", "webapp")
 	sessionWith(t, y.db.DSN, "CREATE TABLE held ()", "BEGIN", "INSERT INTO users VALUES (1)", "PREPARE TRANSACTION 'forgotten-"+y.db.Name+"'")
 	t.Cleanup(func() { y.db.Exec(t, "ROLLBACK PREPARED 'forgotten-"+y.db.Name+"'") })
 	for _, m := range []*checks.Module{Vacuum, VacuumFull, Reindex} {
@@ -249,6 +252,36 @@ func TestProbeWithoutAPreviewIsUnknown(t *testing.T) {
 		if res := y.probe(t, m, nil); res.Level != checks.Unknown {
 			t.Errorf("%s: %v", m.Name, res.Level)
 		}
+	}
+}
+
+func TestAStandbyIsRefused(t *testing.T) {
+	t.Parallel()
+	opts := pgserver.Options{Dir: pgtest.Dir(t), Settings: map[string]string{"wal_level": "replica"}}
+	first, err := pgserver.Start(t.Context(), opts)
+	if err != nil {
+		pgtest.Missing(t, err)
+	}
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(opts.Dir, "data", "standby.signal"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	standby, err := pgserver.Start(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := standby.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	y := &yard{env: envFor(t, standby.DSN("postgres")), own: checks.Own{Token: "opsdeck/standby"}}
+	for _, m := range []*checks.Module{Analyze, Vacuum, VacuumFull, Reindex} {
+		res := y.preview(t, m, nil)
+		expect(t, res, checks.Unknown, checks.Denied)
+		contains(t, res.Err, "is a standby")
 	}
 }
 

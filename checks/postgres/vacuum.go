@@ -71,7 +71,7 @@ func vacuum(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	tables = confirmed(env, tables, tableOID)
+	tables = confirmed(u, env, tables, tableOID)
 	work := labour{
 		env: env, upkeep: u, jobs: jobs(tables), deadline: args.Duration("deadline"),
 		settings: map[string]string{

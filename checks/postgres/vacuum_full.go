@@ -207,7 +207,7 @@ func vacuumFull(ctx context.Context, env checks.Env, args checks.Args) (checks.F
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	found = confirmed(env, found, func(w rewrite) uint32 { return w.OID })
+	found = confirmed(u, env, found, func(w rewrite) uint32 { return w.OID })
 	if _, _, err := u.rewriteHazards(found); err != nil {
 		return checks.Findings{}, err
 	}

@@ -162,13 +162,14 @@ func TestCancelledVacuumFullLeavesTheTableAsItWas(t *testing.T) {
 // What the preview did not show is not touched.
 func TestOnlyWhatWasConfirmedIsDone(t *testing.T) {
 	t.Parallel()
-	y := newYard(t, "CREATE TABLE users (id int)")
+	y := newYard(t, "CREATE TABLE users (id int)", "CREATE TABLE gone (id int)")
 	shown := y.preview(t, Vacuum, nil)
-	y.db.Exec(t, "CREATE TABLE late (id int)")
+	y.db.Exec(t, "CREATE TABLE late (id int)", "DROP TABLE gone")
 	res := y.act(t, Vacuum, nil)
-	if n := num(t, res, "tables", ""); n != 1 {
-		t.Errorf("done to %v tables", n)
+	if done, skipped := num(t, res, "tables", ""), num(t, res, "skipped", ""); done != 1 || skipped != 1 {
+		t.Errorf("done to %v tables, skipped %v", done, skipped)
 	}
+	contains(t, said(res), "public.gone")
 	if now := y.preview(t, Vacuum, nil); now.Fingerprint == shown.Fingerprint {
 		t.Error("another set of targets has the same fingerprint")
 	}
