@@ -126,7 +126,7 @@ error, 73 cannot write state.`,
 	f.BoolVar(&p.flags.json, "json", false, "print JSON where it makes sense")
 	root.AddCommand(p.modulesCommand(), p.checkCommand(), p.triageCommand(), p.doctorCommand(), p.initCommand(),
 		p.lintCommand(), p.runCommand(), p.dueCommand(), p.historyCommand(), p.showCommand(), p.verifyCommand(),
-		p.demoCommand(), p.importCommand(), p.superviseCommand(), p.stepCommand(), p.janitorCommand(), p.completionCommand(root))
+		p.demoCommand(), p.importCommand(), p.reportCommand(), p.diffCommand(), p.superviseCommand(), p.stepCommand(), p.janitorCommand(), p.completionCommand(root))
 	return root
 }
 

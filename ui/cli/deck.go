@@ -63,6 +63,7 @@ func (p *program) deck(ctx context.Context) error {
 	cancel()
 	err = errors.Join(err, desk.close())
 	background.Wait()
+	p.farewell(w)
 	return err
 }
 

@@ -1,0 +1,357 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// JSON writes the report for programs.
+func JSON(w io.Writer, r Report) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// Markdown writes the report for a ticket.
+func Markdown(w io.Writer, r Report) error {
+	m := &page{}
+	m.line("# %s: %s", esc(r.Title), words(string(r.State)))
+	m.line("")
+	m.table([]string{"", ""}, summary(r))
+	m.line("## Items")
+	m.line("")
+	rows := [][]string{}
+	for _, it := range r.Items {
+		rows = append(rows, []string{words(string(it.State)), it.Title, it.Note, when(it)})
+	}
+	m.table([]string{"State", "Item", "What was found", "When"}, rows)
+	for _, it := range r.Items {
+		m.item(it)
+	}
+	m.remarks("Notes on the run", r.Notes)
+	m.remarks("Signatures", r.Signatures)
+	if len(r.Trends) > 0 {
+		m.line("## Against earlier runs")
+		m.line("")
+		rows = rows[:0]
+		for _, t := range r.Trends {
+			rows = append(rows, []string{t.Item, strings.TrimSpace(t.Fact + " " + t.Label), t.said(0), t.said(len(t.Points) - 1), fmt.Sprint(len(t.Points))})
+		}
+		m.table([]string{"Item", "Fact", "Oldest", "This run", "Runs"}, rows)
+	}
+	_, err := io.WriteString(w, m.b.String())
+	return err
+}
+
+// said is a point in a person's form.
+func (t Trend) said(i int) string {
+	v := t.latest.Value
+	v.Num = t.Points[i].Value
+	return v.String()
+}
+
+// summary is who, when, where, what.
+func summary(r Report) [][]string {
+	rows := [][]string{
+		{"Run", r.Run}, {"Site", r.Site}, {"Worst", r.Level.String()}, {"Opened", stamp(r.Opened) + " by " + r.OpenedBy.String()},
+	}
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, []string{name, text})
+		}
+	}
+	if r.Rehearsal {
+		add("Rehearsal", "yes: it does not count as done")
+	}
+	if r.Closed != nil {
+		add("Ended", stamp(*r.Closed)+", after "+span(r.TookMs))
+	}
+	if r.BudgetMs > 0 {
+		text := span(r.BudgetMs)
+		if r.OverMs > 0 {
+			text += ", exceeded by " + span(r.OverMs)
+		}
+		add("Budget", text)
+	}
+	if r.RTOMs > 0 {
+		add("Recovery time", span(r.RTOMs))
+	}
+	add("Reason", r.Reason)
+	add("Driven by", r.Driver.String())
+	var names []string
+	for _, p := range r.People {
+		names = append(names, p.String())
+	}
+	add("People", strings.Join(names, ", "))
+	if r.Window != nil {
+		add("Window overridden", said(*r.Window))
+	}
+	if r.Aborting != nil {
+		add("Left", said(*r.Aborting))
+	}
+	add("Document", r.Document+", sha256 "+r.DocumentSHA)
+	add("Record", r.Verified)
+	if r.Head > 0 {
+		add("Head", fmt.Sprintf("event %d, %s", r.Head, r.HeadHash))
+		add("In words", r.HeadWords)
+	}
+	add("Made", stamp(r.MadeAt)+" by opsdeck "+r.MadeBy)
+	return rows
+}
+
+// page collects lines of Markdown.
+type page struct{ b strings.Builder }
+
+func (m *page) line(format string, a ...any) { fmt.Fprintf(&m.b, format+"\n", a...) }
+
+func (m *page) table(head []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	m.row(head)
+	m.line("|%s", strings.Repeat("---|", len(head)))
+	for _, r := range rows {
+		m.row(r)
+	}
+	m.line("")
+}
+
+func (m *page) row(cells []string) {
+	escaped := make([]string, len(cells))
+	for i, c := range cells {
+		escaped[i] = esc(c)
+	}
+	m.line("| %s |", strings.Join(escaped, " | "))
+}
+
+func (m *page) item(it Item) {
+	m.line("### %s", esc(it.Title))
+	m.line("")
+	var rows [][]string
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, []string{name, text})
+		}
+	}
+	add("Item", it.ID+", "+string(it.Kind)+", "+words(string(it.State)))
+	add("Guide", strings.Trim(fmt.Sprint(it.Guide), "[]"))
+	add("Chosen", it.Choice)
+	for _, r := range []struct {
+		name string
+		said *Remark
+	}{{"Skipped", it.Skipped}, {"Overridden", it.Override}, {"Seen", it.Seen}} {
+		if r.said != nil {
+			add(r.name, said(*r.said))
+		}
+	}
+	for _, n := range it.Notes {
+		add("Note", said(n))
+	}
+	for _, s := range it.Signatures {
+		add("Signed", said(s))
+	}
+	m.table([]string{"", ""}, rows)
+	for _, a := range it.Attempts {
+		m.attempt(a)
+	}
+}
+
+func (m *page) attempt(a Attempt) {
+	m.line("Attempt %d, %s by %s: %s", a.N, stamp(a.Started), esc(a.By.String()), words(string(a.State)))
+	m.line("")
+	var rows [][]string
+	for _, r := range attemptRows(a) {
+		rows = append(rows, r)
+	}
+	m.table([]string{"", ""}, rows)
+	if a.Result != nil {
+		m.table([]string{"Fact", "Value"}, factRows(a.Result.Facts))
+	}
+	if a.Action != nil && a.Action.Tail != "" {
+		m.line("Output, its end:")
+		m.line("")
+		for _, l := range strings.Split(strings.TrimRight(a.Action.Tail, "\n"), "\n") {
+			m.line("    %s", clean.Line(l, 400)) // indented text is no markup
+		}
+		m.line("")
+	}
+}
+
+// attemptRows are what is to be said of an attempt beside its facts.
+func attemptRows(a Attempt) [][]string {
+	var rows [][]string
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, []string{name, text})
+		}
+	}
+	if a.Ended != nil {
+		add("Took", span(a.TookMs))
+	}
+	add("Reason", a.Reason)
+	for _, k := range sorted(a.Evidence) {
+		add("Evidence: "+k, a.Evidence[k])
+	}
+	if r := a.Result; r != nil {
+		add("Verdict", r.Level.String()+", "+r.Note)
+		add("Error", r.Err)
+		for _, b := range r.Why {
+			add("Because", strings.TrimSpace(b.Fact+" "+b.Label)+" "+b.Value.String()+" ("+b.Rule+", "+b.Source+")")
+		}
+		add("Rules", rules(*r))
+		add("Result", "sha256 "+a.SHA)
+	}
+	if a.Hold != nil {
+		add("Watched", fmt.Sprintf("until %s, %d looks, worst %s", stamp(a.Hold.Until), a.Hold.Samples, a.Hold.Worst))
+	}
+	if act := a.Action; act != nil {
+		rows = append(rows, actionRows(act)...)
+	}
+	return rows
+}
+
+func actionRows(a *Action) [][]string {
+	var rows [][]string
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, []string{name, text})
+		}
+	}
+	add("Target", strings.TrimSpace(a.Target+", "+a.Fingerprint))
+	add("Danger", fmt.Sprint(a.Danger))
+	add("Preview", a.Preview+", sha256 "+a.PreviewSHA)
+	for _, c := range a.Careful {
+		add("Careful", c)
+	}
+	for _, g := range a.Gates {
+		add("Gate", g)
+	}
+	for _, s := range a.Signatures {
+		add("Preview signed", said(s))
+	}
+	if a.Confirmed != nil {
+		add("Confirmed", said(*a.Confirmed))
+	}
+	add("Token", a.Token)
+	if a.OutputSHA != "" {
+		add("Output", fmt.Sprintf("%d bytes, sha256 %s", a.OutputBytes, a.OutputSHA))
+	}
+	for _, l := range a.LeftBehind {
+		add("Left behind", l)
+	}
+	if a.Seen != nil {
+		add("From outside", a.Seen.Level.String()+", "+a.Seen.Note+a.Seen.Err)
+	}
+	if a.Resolved != nil {
+		add("Resolved", said(*a.Resolved))
+	}
+	return rows
+}
+
+func rules(r checks.Result) string {
+	var parts []string
+	if r.Warn != "" {
+		parts = append(parts, "warn: "+r.Warn)
+	}
+	if r.Fail != "" {
+		parts = append(parts, "fail: "+r.Fail)
+	}
+	if len(parts) > 0 && r.RuleSource != "" {
+		parts = append(parts, "from "+r.RuleSource)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func factRows(facts []fact.Fact) [][]string {
+	var rows [][]string
+	for _, f := range facts {
+		rows = append(rows, []string{strings.TrimSpace(f.Name + " " + f.Label), f.Value.String()})
+	}
+	return rows
+}
+
+func (m *page) remarks(title string, list []Remark) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("## %s", title)
+	m.line("")
+	var rows [][]string
+	for _, r := range list {
+		rows = append(rows, []string{stamp(r.At), r.By.String(), r.Text})
+	}
+	m.table([]string{"When", "Who", ""}, rows)
+}
+
+// said is a remark in one line.
+func said(r Remark) string {
+	text := stamp(r.At) + " by " + r.By.String()
+	if r.Text != "" {
+		text += ": " + r.Text
+	}
+	if r.Until != nil {
+		text += ", until " + stamp(*r.Until)
+	}
+	return text
+}
+
+func when(it Item) string {
+	if n := len(it.Attempts); n > 0 {
+		return it.Attempts[n-1].Started.Format("15:04:05")
+	}
+	return ""
+}
+
+func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
+
+func span(ms float64) string {
+	return fact.FormatDuration(time.Duration(ms * float64(time.Millisecond)).Round(time.Second))
+}
+
+func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
+
+func sorted(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// esc makes text that is nothing but text in Markdown: every mark that could
+// begin something is escaped, and lines do not break out of their cell.
+func esc(text string) string {
+	text = strings.Join(strings.Fields(clean.Block(text, 16<<10)), " ")
+	var b strings.Builder
+	for _, r := range text {
+		switch r {
+		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '#', '!', '|', '~', '$', '^', '=', '+':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case '<':
+			b.WriteString("&lt;")
+		case '>':
+			b.WriteString("&gt;")
+		case '&':
+			b.WriteString("&amp;")
+		case '@':
+			b.WriteString("&#64;")
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return bareLinks.Replace(b.String())
+}
+
+// bareLinks keeps an address in text from becoming a link.
+var bareLinks = strings.NewReplacer("://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;")

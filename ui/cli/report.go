@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/advanced-lms/opsdeck/checks/fact"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/report"
+)
+
+// forms are what a report can be written as. It is never written to.
+var forms = map[string]func(io.Writer, report.Report) error{"md": report.Markdown, "html": report.HTML, "json": report.JSON}
+
+func (p *program) reportCommand() *cobra.Command {
+	var of, format, output string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "report RUN",
+		Short: "The evidence of a run, for a change ticket (RUN may be shortened, or \"last\")",
+		Long: `Tells who did what when in a run, what was found by which rule, what was overridden
+until when, how long it took against its budget, and the head of the record, so that
+a ticket can pin it. The HTML is one file without scripts and prints well.`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			write, ok := forms[format]
+			if p.flags.json {
+				write, ok = report.JSON, true
+			}
+			if !ok {
+				return usage("one of md, html, json", "there is no format %q", format)
+			}
+			w, err := p.recordOf(cmd.Context(), of)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			r, err := p.reportOf(w, args[0])
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				return write(p.Stdout, r)
+			}
+			var b bytes.Buffer
+			if err := write(&b, r); err != nil {
+				return err
+			}
+			return place(output, b.Bytes(), force)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "md", "md, html or json")
+	cmd.Flags().StringVar(&output, "output", "", "file to write to, instead of stdout")
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite the file")
+	return ofFlag(cmd, &of)
+}
+
+// reportOf is the report of a run, with the runs of its section before it.
+func (p *program) reportOf(w *world, name string) (report.Report, error) {
+	all, err := p.runs(w)
+	if err != nil {
+		return report.Report{}, err
+	}
+	run, err := pick(all, name)
+	if err != nil {
+		return report.Report{}, err
+	}
+	o := report.Options{Now: p.Now(), Version: p.Version, Verified: "told by its supervisor, not verified here"}
+	if w.site.Socket == "" {
+		v := journal.Verify(w.dir, nil)
+		o.Verified, o.Head, o.HeadHash = v.Status.String(), v.Head.Seq, runbooks.Hash(v.Head.Hash)
+	}
+	for _, r := range all {
+		if r.ID != run.ID && r.OpenedAt.Before(run.OpenedAt) && runbooks.Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == runbooks.Key(run.Opened.Site, run.Opened.Runbook, run.Opened.Section) {
+			o.Earlier = append(o.Earlier, r)
+		}
+	}
+	if book, err := p.pinned(run.Opened.Path, []byte(run.Opened.Source)); err == nil {
+		if section, ok := book.Section(run.Opened.Section); ok {
+			o.Budget = section.Budget
+		}
+	}
+	return report.Of(run, o), nil
+}
+
+// place writes a report beside its final name and renames it, so that there is
+// never half of one; it follows no link and replaces nothing without force.
+func place(path string, content []byte, force bool) error {
+	if info, err := os.Lstat(path); err == nil && (!force || !info.Mode().IsRegular()) {
+		return usage("--force overwrites a file", "%s exists", path)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".opsdeck-report-")
+	if err != nil {
+		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
+	}
+	_, err = temp.Write(content)
+	err = errors.Join(err, temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temp.Name()) //nolint:errcheck // the error that counts is told
+		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
+	}
+	return nil
+}
+
+func (p *program) diffCommand() *cobra.Command {
+	var of string
+	return ofFlag(&cobra.Command{
+		Use:   "diff RUN RUN",
+		Short: "What is different between two runs: facts compared, what is new, gone, worse",
+		Long:  "Compares two runs item by item and fact by fact, with their units.\nExits 0 when nothing got worse, 1 when something did.",
+		Args:  exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := p.recordOf(cmd.Context(), of)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			all, err := p.runs(w)
+			if err != nil {
+				return err
+			}
+			old, err := pick(all, args[0])
+			if err != nil {
+				return err
+			}
+			now, err := pick(all, args[1])
+			if err != nil {
+				return err
+			}
+			d := report.Compare(old, now, p.specOf)
+			if p.flags.json {
+				err = printJSON(p.Stdout, d, true)
+			} else {
+				err = d.Text(p.Stdout)
+			}
+			if err == nil && d.Worse() {
+				err = &exit{code: 1}
+			}
+			return err
+		},
+	}, &of)
+}
+
+// specOf says which way a module's fact gets worse.
+func (p *program) specOf(module, factName string) (fact.Spec, bool) {
+	m, ok := p.registry.Lookup(module)
+	if !ok {
+		return fact.Spec{}, false
+	}
+	return m.FactSpec(factName)
+}
+
+// farewell is what a deck says when it has closed: where the record ends.
+func (p *program) farewell(w *world) {
+	j, err := w.journal()
+	if err != nil || w.site.Socket != "" {
+		return
+	}
+	head, err := j.Head()
+	if err != nil || head.Seq == 0 {
+		return
+	}
+	fmt.Fprintf(p.Stdout, "the record ends with event %d: %s\n", head.Seq, report.Words(runbooks.Hash(head.Hash)))
+}
