@@ -8,10 +8,16 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/backup"
+	"github.com/advanced-lms/opsdeck/checks/calendar"
 	"github.com/advanced-lms/opsdeck/checks/docker"
+	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
+	"github.com/advanced-lms/opsdeck/checks/maintenance"
+	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
+	"github.com/advanced-lms/opsdeck/checks/record"
+	"github.com/advanced-lms/opsdeck/checks/redis"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/web"
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -23,6 +29,7 @@ func shelf(t *testing.T) markdown.Shelf {
 	t.Helper()
 	registry, err := checks.NewRegistry(
 		system.Family(), web.Family(), docker.Family(), postgres.Family(), prometheus.Family(), logs.Family(), backup.Family(),
+		redis.Family(), calendar.Family(), notify.Family(), maintenance.Family(), host.Family(), record.Family(),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +87,42 @@ func TestShippedItemsExplainThemselvesAndUseNoSiteVariables(t *testing.T) {
 					t.Errorf("%s/%s uses the variables %v", l.ID, it.ID, vars)
 				}
 			}
+		}
+	}
+}
+
+// TestTheWindowCoversTheGuideInTheRightOrder holds the window to rows 228 to
+// 244, and to the order that the guide has wrong: the site is closed before the
+// last backup, and tested before it is opened.
+func TestTheWindowCoversTheGuideInTheRightOrder(t *testing.T) {
+	book, window, err := shelf(t).Section("window")
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered, at := map[int]bool{}, map[string]int{}
+	for i, it := range window.Items {
+		at[it.ID] = i
+		for _, row := range it.Guide {
+			covered[row] = true
+		}
+	}
+	for row := 228; row <= 244; row++ {
+		if !covered[row] {
+			t.Errorf("row %d is not covered", row)
+		}
+	}
+	for _, pair := range [][2]string{{"notice", "maint-on"}, {"maint-on", "final-backup"}, {"final-backup", "updates"}, {"final-backup", "compact"}, {"compact", "reindex"}, {"smoke-api", "go"}, {"go", "maint-off"}, {"maint-off", "watch"}, {"maint-off", "notify-done"}} {
+		if at[pair[0]] >= at[pair[1]] {
+			t.Errorf("%s does not come before %s", pair[0], pair[1])
+		}
+	}
+	if book.Window == nil || !window.InWindow() || !slices.Equal(window.Abort, []string{"maint-off", "notify-abort"}) || window.Mode != runbooks.ReadDo {
+		t.Errorf("%+v", window)
+	}
+	for _, it := range window.Items {
+		gated := slices.ContainsFunc(it.Needs, func(n runbooks.Need) bool { return n.Item == "final-backup" && n.MaxAge == 2*time.Hour })
+		if it.Danger == 3 && !gated {
+			t.Errorf("%s has danger 3 and does not need a backup of the last two hours", it.ID)
 		}
 	}
 }
