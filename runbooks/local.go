@@ -155,7 +155,18 @@ func (l *Local) Busy() bool {
 }
 
 func (l *Local) busy() bool {
-	return len(l.running) > 0 || len(l.arming) > 0 || l.live && l.run.Unsettled()
+	return len(l.running) > 0 || len(l.arming) > 0 || l.live && (l.run.Unsettled() || l.awaited())
+}
+
+// awaited reports whether a preview waits for somebody: a second person may
+// come to sign it while the first is away.
+func (l *Local) awaited() bool {
+	for _, it := range l.run.Items {
+		if a, ok := it.Latest(); ok && it.State == Armed && l.o.Now().Sub(a.Started) < previewHolds {
+			return true
+		}
+	}
+	return false
 }
 
 // Over reports whether the run is one to look at only: it has ended, or its

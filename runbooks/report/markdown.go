@@ -169,9 +169,7 @@ func (m *page) attempt(a Attempt) {
 	m.line("Attempt %d, %s by %s: %s", a.N, stamp(a.Started), esc(a.By.String()), words(string(a.State)))
 	m.line("")
 	var rows [][]string
-	for _, r := range attemptRows(a) {
-		rows = append(rows, r)
-	}
+	rows = append(rows, attemptRows(a)...)
 	m.table([]string{"", ""}, rows)
 	if a.Result != nil {
 		m.table([]string{"Fact", "Value"}, factRows(a.Result.Facts))

@@ -11,6 +11,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/step"
 )
 
 // A finding is one line of the doctor.
@@ -37,6 +38,7 @@ func (p *program) doctorCommand() *cobra.Command {
 				findings = append(findings, examine(st.Result))
 			}
 			findings = append(findings, p.examineRunbooks(w)...)
+			findings = append(findings, p.examineActions(w)...)
 			worst := checks.OK
 			for _, f := range findings {
 				worst = checks.Worst(worst, f.Level)
@@ -101,6 +103,40 @@ func (p *program) examineState(w *world) []finding {
 		level, remedy = checks.Crit, "opsdeck verify says where; keep the state directory as it is"
 	}
 	return append(found, finding{level, "journal", report.Status.String() + " " + report.Problem, remedy})
+}
+
+// examineActions says what stands in the way of changing anything here: what
+// forbids it, a log-out that would end it, and whether a second person can sign.
+func (p *program) examineActions(w *world) []finding {
+	var found []finding
+	if _, err := os.Stat(w.dir); err != nil {
+		// It is made with the first run.
+	} else if why := w.mayNotAct(); why != "" {
+		found = append(found, finding{checks.Warn, "actions", "none may begin: " + why, ""})
+	}
+	if why := step.Logind(); why != "" {
+		found = append(found, finding{checks.Warn, "actions", why, "loginctl enable-linger, or KillUserProcesses=no"})
+	}
+	needing := 0
+	for _, b := range w.shelf.Runbooks {
+		for _, s := range b.Sections {
+			for _, it := range s.Items {
+				if it.Danger >= 3 || it.Signers > 0 {
+					needing++
+				}
+			}
+		}
+	}
+	switch who := runbooks.CurrentActor(); {
+	case needing == 0:
+	case w.site.Socket != "":
+		found = append(found, finding{checks.OK, "signatures", fmt.Sprintf("%d items want a second person, who signs through %s", needing, w.site.Socket), ""})
+	case who.Claimed:
+		found = append(found, finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, and nobody can be told apart here: the login of this user is only claimed", needing), "opsdeck init --system"})
+	default:
+		found = append(found, finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, who has to come to this account by sudo or su from a login of their own", needing), "opsdeck init --system"})
+	}
+	return found
 }
 
 // examine asks of a check only whether it could find out, not what it found.
@@ -191,6 +227,12 @@ func (w *world) lacks(c checks.Check) error {
 			_, there = facts.Queries[name]
 		case "backups":
 			_, there = facts.Backups[name]
+		case "notify":
+			_, there = facts.Notify[name]
+		case "commands":
+			_, there = facts.Commands[name]
+		case "maintenance":
+			_, there = facts.Maintenance[name]
 		}
 		if !there {
 			return fmt.Errorf("no %q under %s", name, param.Names)

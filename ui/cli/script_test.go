@@ -73,7 +73,7 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"opsdeck": opsdeck})
+	testscript.Main(m, map[string]func(){"opsdeck": opsdeck, "client": client})
 }
 
 func TestScripts(t *testing.T) {

@@ -35,8 +35,14 @@ func lookPath(t *testing.T, name string) string {
 // sshd starts a real server on loopback and returns the client's arguments.
 func sshd(t *testing.T) []string {
 	t.Helper()
+	return sshdIn(t, t.TempDir())
+}
+
+// sshdIn keeps its keys in a directory, which those who log in must be able to
+// enter.
+func sshdIn(t *testing.T, dir string) []string {
+	t.Helper()
 	server, client, keygen := lookPath(t, "sshd"), lookPath(t, "ssh"), lookPath(t, "ssh-keygen")
-	dir := t.TempDir()
 	for _, key := range []string{"host", "user"} {
 		if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key)).CombinedOutput(); err != nil {
 			t.Fatalf("making a key: %v %s", err, out)

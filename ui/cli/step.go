@@ -135,4 +135,9 @@ func (p *program) deeds(w *world) runbooks.Deeds {
 }
 
 // advice goes with every preview.
-func (p *program) advice(time.Time) []string { return nil }
+func (p *program) advice(time.Time) []string {
+	if why := step.Logind(); why != "" {
+		return []string{"careful: " + why}
+	}
+	return nil
+}
