@@ -117,6 +117,29 @@ func (w *ward) open() *supervisor.Session {
 	return nil
 }
 
+// at joins a run of another book at another socket.
+func (w *ward) at(socket, path string) *supervisor.Session {
+	w.t.Helper()
+	source, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	registry, err := checks.NewRegistry(families()...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	book, problems := markdown.Parse(filepath.Base(path), source, markdown.Options{Registry: registry})
+	if markdown.HasErrors(problems) {
+		w.t.Fatal(problems)
+	}
+	client := &supervisor.Client{Socket: socket, Version: "test"}
+	s, err := client.Open(context.Background(), book, book.Sections[0].ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
 func (w *ward) effects() int {
 	raw, err := os.ReadFile(filepath.Join(w.dir, "effects"))
 	if err != nil {

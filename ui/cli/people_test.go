@@ -25,38 +25,48 @@ const guarded = "---\nrunbook: guarded\nschema: 1\n---\n# Guarded\n```yaml secti
 	"- [ ] Act\n```yaml action\nid: act\nuse: cmd.run\nwith: {command: act}\ndanger: 3\nundo: none\ntimeout: 1m\n```\n"
 
 // client does one thing at a run, from another process and perhaps as another
-// user: client SOCKET (arm|sign|approve|state|wait) . It prints a line of JSON.
+// user: client SOCKET BOOK SECTION ITEM VERB. It prints a line of JSON.
 func client() {
 	registry, err := checks.NewRegistry(families()...)
 	if err != nil {
 		fatal(err)
 	}
-	book, _ := markdown.Parse("guarded.md", []byte(guarded), markdown.Options{Registry: registry})
+	source, err := os.ReadFile(os.Args[2])
+	if err != nil {
+		fatal(err)
+	}
+	book, _ := markdown.Parse(filepath.Base(os.Args[2]), source, markdown.Options{Registry: registry})
 	c := &supervisor.Client{Socket: os.Args[1], Version: "test"}
-	s, err := c.Open(context.Background(), book, "guarded")
+	s, err := c.Open(context.Background(), book, os.Args[3])
 	if err != nil {
 		fatal(err)
 	}
 	defer s.Close()
-	it, _ := s.Run().Item("act")
-	a, _ := it.Latest()
-	switch os.Args[2] {
-	case "arm":
-		err = s.Arm(context.Background(), "act")
-	case "sign":
-		err = s.Sign("act", "dba")
-	case "approve":
-		err = s.Approve("act", "act", a.Armed.Hash)
-	case "wait":
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !it.State.Decided(); time.Sleep(20 * time.Millisecond) {
-			it, _ = s.Run().Item("act")
-		}
-	}
-	if err != nil {
+	if err := clientDoes(s, os.Args[4], os.Args[5]); err != nil {
 		fatal(err)
 	}
-	it, _ = s.Run().Item("act")
+	it, _ := s.Run().Item(os.Args[4])
 	json.NewEncoder(os.Stdout).Encode(map[string]any{"state": it.State, "you": s.You()})
+}
+
+func clientDoes(s *supervisor.Session, item, verb string) error {
+	it, _ := s.Run().Item(item)
+	a, _ := it.Latest()
+	switch verb {
+	case "arm":
+		return s.Arm(context.Background(), item)
+	case "sign":
+		return s.Sign(item, "dba")
+	case "start":
+		return s.Start(item)
+	case "approve":
+		return s.Approve(item, a.Armed.Preview.Target, a.Armed.Hash)
+	case "wait":
+		for end := time.Now().Add(60 * time.Second); time.Now().Before(end) && !it.State.Decided(); time.Sleep(20 * time.Millisecond) {
+			it, _ = s.Run().Item(item)
+		}
+	}
+	return nil
 }
 
 func fatal(err error) {
@@ -210,7 +220,9 @@ func TestTwoPeopleAtAnInstalledSupervisor(t *testing.T) {
 			p.args = append(p.args, a)
 		}
 	}
-	does := func(who *user.User, what string) (string, error) { return p.as(who.Username, driver, socket, what) }
+	does := func(who *user.User, what string) (string, error) {
+		return p.as(who.Username, driver, socket, filepath.Join(dir, "runbooks", "guarded.md"), "guarded", "act", what)
+	}
 	ok := func(who *user.User, what string) string {
 		t.Helper()
 		out, err := does(who, what)
