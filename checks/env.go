@@ -143,6 +143,7 @@ type Connection struct {
 	Production bool     // actions that replace data refuse it
 	Use        string   // "only-when-full": never used unless slots are exhausted
 	TLS        bool
+	Withheld   string // why this user cannot have its secret; "" if they can, or there is none
 	Origin     string // "opsdeck.yaml:17:5"
 }
 

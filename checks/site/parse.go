@@ -38,6 +38,7 @@ func Parse(path string, src []byte, reg *checks.Registry, env func(string) strin
 	for _, check := range p.later {
 		check()
 	}
+	p.judgeClosed()
 	p.site.secrets = p.secrets
 	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
 	if p.problems.Errors() {
@@ -141,7 +142,11 @@ func (p *builder) connection(n ast.Node, kind, name string) checks.Connection {
 	if len(allowed) == 0 {
 		accepted = all
 	}
+	before := len(p.closed)
 	p.dispatch(n, what, accepted, allowed[:min(1, len(allowed))]...)
+	if len(p.closed) > before {
+		c.Withheld = p.closed[before].why
+	}
 	return c
 }
 
@@ -149,6 +154,9 @@ func (p *builder) connection(n ast.Node, kind, name string) checks.Connection {
 func (p *builder) dsn(c *checks.Connection, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		text := p.text(n, what)
+		if strings.Contains(text, withheld) {
+			return
+		}
 		config, err := pgconn.ParseConfig(text)
 		if err != nil {
 			p.at(n, Error, codeWrongType, what+" is not a PostgreSQL connection string", "write postgres://user@host/database or host=… user=… dbname=…")
@@ -189,7 +197,9 @@ func withoutPassword(dsn string) string {
 
 func (p *builder) address(to *string, what string) func(ast.Node) {
 	return func(n ast.Node) {
-		*to = p.text(n, what)
+		if *to = p.text(n, what); strings.Contains(*to, withheld) {
+			return
+		}
 		if u, err := url.Parse(*to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			p.at(n, Error, codeWrongType, fmt.Sprintf("%s is %q, expected a URL", what, *to), "write http://host:port")
 		}

@@ -36,6 +36,10 @@ type Site struct {
 	Team        *checks.Connection
 	Socket      string // of a supervisor that runs as a service; "" if each user has their own
 
+	// Withheld is why secrets could not be had by this user; only of a site whose
+	// supervisor has them instead.
+	Withheld []string
+
 	limits  map[string]limit
 	secrets []string
 }

@@ -268,6 +268,30 @@ func TestASecretFileMustBeClosedToOthers(t *testing.T) {
 	}
 }
 
+// TestASecretOfTheSupervisorDoesNotKeepItsPeopleOut: whose socket a site has
+// alone needs its secrets; without one they are an error as ever.
+func TestASecretOfTheSupervisorDoesNotKeepItsPeopleOut(t *testing.T) {
+	const text = "schema: 1\nsite: shared\nconnections: {postgres: {main: {dsn: \"${env:DSN}\", password: \"${env:PASSWORD}\"}, free: {dsn: \"host=/run\"}}}\n" +
+		"notify: {team: {webhook: \"${env:HOOK}\"}, post: {smtp: smtp://mail.example, from: a@example.org, to: b@example.org, user: u, password: \"${env:PASSWORD}\"}}\n"
+	nothing := func(string) string { return "" }
+	alone, problems := Parse("s.yaml", []byte(text), catalogue(t), nothing)
+	if alone != nil || len(problems) != 4 || problems[0].Code != codeSecret {
+		t.Errorf("without a socket: %v", problems)
+	}
+	s, problems := Parse("s.yaml", []byte(text+"supervisor: {socket: /run/opsdeck/supervisor.sock}\n"), catalogue(t), nothing)
+	if s == nil || len(problems) != 0 || len(s.Withheld) != 4 {
+		t.Fatalf("with one: %v", problems)
+	}
+	if len(s.Secrets()) != 0 {
+		t.Errorf("what stands for a secret is not one: %q", s.Secrets())
+	}
+	for name, closed := range map[string]bool{"main": true, "free": false} {
+		if c, ok := s.Connection("postgres", name); !ok || (c.Withheld != "") != closed {
+			t.Errorf("%s is withheld because of %q", name, c.Withheld)
+		}
+	}
+}
+
 func TestTheSiteFileIsFoundInOrder(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,12 +55,15 @@ func (r *reader) resolve(n ast.Node, name string) string {
 	if key, ok := strings.CutPrefix(name, "env:"); ok {
 		value := r.env(key)
 		if value == "" {
-			r.at(n, Error, codeSecret, fmt.Sprintf("the environment variable %s is empty or not set", key), "")
+			return r.withhold(n, fmt.Sprintf("the environment variable %s is empty or not set", key))
 		}
 		return r.secret(value)
 	}
 	if path, ok := strings.CutPrefix(name, "file:"); ok {
 		value, err := secretFile(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return r.withhold(n, err.Error())
+		}
 		if err != nil {
 			r.at(n, Error, codeSecret, err.Error(), "")
 		}
@@ -70,6 +74,34 @@ func (r *reader) resolve(n ast.Node, name string) string {
 		r.at(n, Error, codeVariable, fmt.Sprintf("there is no variable %q", name), checks.Nearest(name, keys(r.vars)))
 	}
 	return value
+}
+
+// withheld stands where a secret is that this user cannot have.
+const withheld = "(withheld)"
+
+// withhold notes that a secret is not for this user. Whether that is wrong is
+// known at the end: a supervisor of its own may have it.
+func (r *reader) withhold(n ast.Node, why string) string {
+	r.closed = append(r.closed, closed{n, why})
+	return withheld
+}
+
+// A closed secret, and why it is.
+type closed struct {
+	at  ast.Node
+	why string
+}
+
+// judgeClosed makes errors of the secrets that could not be had, unless the
+// site has a supervisor of its own, which alone needs them.
+func (p *builder) judgeClosed() {
+	for _, c := range p.closed {
+		if p.site.Socket == "" {
+			p.at(c.at, Error, codeSecret, c.why, "")
+			continue
+		}
+		p.site.Withheld = append(p.site.Withheld, c.why)
+	}
 }
 
 func (r *reader) secret(value string) string {

@@ -34,6 +34,7 @@ type reader struct {
 	vars    map[string]string
 	env     func(string) string
 	secrets []string
+	closed  []closed
 }
 
 // field is one key of a mapping with its value.
