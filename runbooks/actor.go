@@ -8,7 +8,9 @@ import (
 )
 
 // An Actor is who did something. Claimed says that the name is only claimed:
-// the kernel knows no login behind the process.
+// the kernel knows no login behind the process, and the user is the record's
+// own, whom many people can be. Another user, at the socket of a supervisor, is
+// the kernel's word.
 type Actor struct {
 	Name    string `json:"name"`
 	UID     int    `json:"uid"`

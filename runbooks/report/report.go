@@ -69,7 +69,8 @@ type Report struct {
 	Trends []Trend `json:"trends,omitempty"`
 }
 
-// A Person is an actor; Verified says that the kernel knew the login.
+// A Person is an actor; Verified says that the kernel vouched for the login, or
+// for the user at the socket.
 type Person struct {
 	Name     string `json:"name"`
 	Login    string `json:"login,omitempty"`
@@ -79,7 +80,7 @@ type Person struct {
 }
 
 func personOf(a runbooks.Actor) Person {
-	return Person{Name: a.Name, Login: a.Login, UID: a.UID, Host: a.Host, Verified: !a.Claimed && a.Login != ""}
+	return Person{Name: a.Name, Login: a.Login, UID: a.UID, Host: a.Host, Verified: !a.Claimed}
 }
 
 // String is the person for a table: "ada", "root (login ada)", "ci (claimed)".

@@ -106,5 +106,7 @@ func peer(conn *net.UnixConn) (who runbooks.Actor, own bool, err error) {
 		return who, false, fmt.Errorf("asking the kernel who the peer is: %w", credErr)
 	}
 	uid := int(cred.Uid)
-	return runbooks.ActorOf(int(cred.Pid), uid), uid == os.Getuid() || uid == 0, nil
+	who, own = runbooks.ActorOf(int(cred.Pid), uid), uid == os.Getuid() || uid == 0
+	who.Claimed = who.Claimed && own
+	return who, own, nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -32,8 +34,11 @@ const callTimeout = 15 * time.Second
 func (c *Client) connect(ctx context.Context) (*link, error) {
 	l, err := dial(ctx, c.Socket, c.Version, c.TTY)
 	var refused *remoteError
-	if err == nil || errors.As(err, &refused) || c.Start == nil {
+	if err == nil || errors.As(err, &refused) {
 		return l, err
+	}
+	if c.Start == nil {
+		return nil, c.unreachable(err)
 	}
 	if startErr := c.Start(ctx); startErr != nil && !errors.Is(startErr, ErrServed) {
 		return nil, startErr
@@ -45,6 +50,17 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 		}
 	}
 	return nil, fmt.Errorf("connecting to the supervisor: %w", last)
+}
+
+// unreachable says why a supervisor that we cannot start does not answer.
+func (c *Client) unreachable(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s lets only members of its group in, and this login is none of them (after being added, log in again): %w", c.Socket, syscall.EACCES)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no supervisor serves at %s: start its service", c.Socket)
+	}
+	return fmt.Errorf("connecting to the supervisor at %s: %w", c.Socket, err)
 }
 
 // Open joins the run of a section, or the one that the first event will open.

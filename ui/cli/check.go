@@ -78,7 +78,7 @@ func (p *program) namedCheck(cmd *cobra.Command, args []string, rules checks.Rul
 	if err != nil {
 		return checks.Check{}, nil, err
 	}
-	w, err := p.enter(cmd.Context(), false)
+	w, err := p.enter(cmd.Context(), looks)
 	if err != nil {
 		return checks.Check{}, nil, err
 	}

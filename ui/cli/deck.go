@@ -36,7 +36,7 @@ func (p *program) deck(ctx context.Context) error {
 	logFile, logPath := p.openLog(s)
 	defer logFile.Close()
 	log := slog.New(slog.NewTextHandler(logFile, nil))
-	w, err := p.worldOf(ctx, s, true, log)
+	w, err := p.worldOf(ctx, s, keeps, log)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const freshen = 5 * time.Second
 type desk struct {
 	p *program
 	w *world
-	j *journal.Journal
+	j *journal.Journal // nil where the record is the supervisor's alone
 
 	client *supervisor.Client
 
@@ -35,11 +35,13 @@ type desk struct {
 
 // newDesk reads how things stand; keep goes on from there.
 func newDesk(p *program, w *world) (*desk, error) {
-	j, err := w.journal()
-	if err != nil {
-		return nil, err
+	d := &desk{p: p, w: w, client: p.client(w), err: errReading}
+	if w.far() {
+		return d, nil
 	}
-	return &desk{p: p, w: w, j: j, client: p.client(w), err: errReading}, nil
+	var err error
+	d.j, err = w.journal()
+	return d, err
 }
 
 // errReading stands until the record has been read for the first time: what
@@ -90,7 +92,7 @@ func (d *desk) look() {
 // head says whether anything was recorded since: nothing is asked of a record
 // that only its supervisor can read, which is told of as a whole.
 func (d *desk) head() (journal.Head, error) {
-	if d.w.site.Socket != "" {
+	if d.j == nil {
 		return journal.Head{Seq: uint64(time.Now().Unix())}, nil
 	}
 	return d.j.Head()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 
@@ -28,12 +29,12 @@ func (p *program) doctorCommand() *cobra.Command {
 		Short: "What can be reached, which rights and tools each check lacks, and how to get them",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.enter(cmd.Context(), looks)
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			findings := append(p.examineSite(w), p.examineState(w)...)
+			findings := append(p.examineSite(w), p.examineState(cmd.Context(), w)...)
 			for _, st := range w.once(cmd.Context(), w.site.Checks(p.registry)).States {
 				findings = append(findings, examine(st.Result))
 			}
@@ -86,7 +87,10 @@ func (p *program) examineSite(w *world) []finding {
 	return found
 }
 
-func (p *program) examineState(w *world) []finding {
+func (p *program) examineState(ctx context.Context, w *world) []finding {
+	if w.far() {
+		return p.examineSupervisor(ctx, w)
+	}
 	if _, err := os.Stat(w.dir); err != nil {
 		return []finding{{checks.OK, "state", w.dir + " will be made with the first run", ""}}
 	}
@@ -103,6 +107,23 @@ func (p *program) examineState(w *world) []finding {
 		level, remedy = checks.Crit, "opsdeck verify says where; keep the state directory as it is"
 	}
 	return append(found, finding{level, "journal", report.Status.String() + " " + report.Problem, remedy})
+}
+
+// examineSupervisor asks one that runs as another user whether it answers us,
+// and says what only it can have.
+func (p *program) examineSupervisor(ctx context.Context, w *world) []finding {
+	recorded := uint64(0)
+	for e, err := range p.client(w).Events(ctx) {
+		if err != nil {
+			return []finding{{checks.Crit, "supervisor", err.Error(), "opsdeck init --system shows how it is set up"}}
+		}
+		recorded = e.Seq
+	}
+	found := []finding{{checks.OK, "supervisor", fmt.Sprintf("%s serves at %s, %d events recorded", w.owner(), w.site.Socket, recorded), ""}}
+	for _, why := range w.site.Withheld {
+		found = append(found, finding{checks.Skipped, "secret", "the supervisor's alone: " + why, ""})
+	}
+	return found
 }
 
 // examineActions says what stands in the way of changing anything here: what

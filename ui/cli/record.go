@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +41,7 @@ func (p *program) runs(w *world) ([]runbooks.Run, error) {
 // events are the record's: read from our own files, or told by the supervisor
 // that runs as a service and whose files are closed to us.
 func (p *program) events(w *world) (iter.Seq2[runbooks.Event, error], error) {
-	if w.site.Socket != "" && !w.serves {
+	if w.far() {
 		return p.client(w).Events(context.Background()), nil
 	}
 	if _, err := os.Stat(w.dir); err != nil {
@@ -54,9 +58,9 @@ func (p *program) events(w *world) (iter.Seq2[runbooks.Event, error], error) {
 // site file, or one that is only known by its name, such as a demo that ended.
 func (p *program) recordOf(ctx context.Context, name string) (*world, error) {
 	if name == "" {
-		return p.enter(ctx, false)
+		return p.enter(ctx, looks)
 	}
-	w, err := p.worldOf(ctx, site.Named(name), false, slog.New(slog.DiscardHandler))
+	w, err := p.worldOf(ctx, site.Named(name), looks, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +103,7 @@ func (p *program) historyCommand() *cobra.Command {
 				return printJSON(p.Stdout, out, true)
 			}
 			if len(all) == 0 {
-				fmt.Fprintf(p.Stdout, "no runs recorded for %s in %s\n", w.site.Name, w.dir)
+				fmt.Fprintf(p.Stdout, "no runs recorded for %s in %s\n", w.site.Name, w.place())
 			}
 			for i := len(all) - 1; i >= 0; i-- {
 				r := all[i]
@@ -184,7 +188,7 @@ Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot te
 				given = &head
 			}
 			report := verified(w, p.flags.state, given)
-			if err := p.printReport(w.dir, report); err != nil {
+			if err := p.printReport(cmp.Or(p.flags.state, w.place()), report); err != nil {
 				return err
 			}
 			if report.Status != journal.Intact {
@@ -200,10 +204,36 @@ Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot te
 // verified is what the files say. Those of a supervisor that runs as another
 // user are not ours to read: what it tells of them is no proof.
 func verified(w *world, state string, given *journal.Head) journal.Report {
-	if w.site.Socket != "" && state == "" {
-		return journal.Report{Status: journal.Undetermined, Problem: "the record belongs to the supervisor at " + w.site.Socket + ": run verify as its user, with --state"}
+	if !w.far() || state != "" {
+		return journal.Verify(w.dir, given)
 	}
-	return journal.Verify(w.dir, given)
+	return journal.Report{Status: journal.Undetermined, Problem: fmt.Sprintf(
+		"the files of the record belong to %s, and what their supervisor tells of them is no proof: sudo -u %[1]s opsdeck verify --site %s --state DIRECTORY", w.owner(), w.site.Path)}
+}
+
+// owner is the user whose supervisor serves the site.
+func (w *world) owner() string {
+	info, err := os.Stat(w.site.Socket)
+	if err != nil {
+		return "the supervisor's user"
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "the supervisor's user"
+	}
+	uid := strconv.Itoa(int(stat.Uid))
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "#" + uid
+}
+
+// place is where the record is.
+func (w *world) place() string {
+	if w.far() {
+		return "the supervisor at " + w.site.Socket
+	}
+	return w.dir
 }
 
 func (p *program) printReport(dir string, r journal.Report) error {
@@ -337,7 +367,7 @@ func (p *program) dueCommand() *cobra.Command {
 		Long:  "Lists every section with a cadence. Exits 0 when nothing is due, 1 when something is, 2 when something is overdue.",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.enter(cmd.Context(), looks)
 			if err != nil {
 				return err
 			}

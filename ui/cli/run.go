@@ -31,7 +31,7 @@ same period it joins the same run: what passed is kept, what did not is tried ag
 			return p.sectionNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := p.enter(cmd.Context(), true)
+			w, err := p.enter(cmd.Context(), keeps)
 			if err != nil {
 				return err
 			}

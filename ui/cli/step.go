@@ -38,12 +38,11 @@ func (p *program) stepCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := p.worldOf(ctx, s, true, slog.New(slog.NewTextHandler(p.Stderr, nil)))
+			w, err := p.worldOf(ctx, s, serves, slog.New(slog.NewTextHandler(p.Stderr, nil)))
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			w.serves = true
 			wrap := func(out io.Writer) io.Writer { return clean.NewWriter(out, w.redact) }
 			spared := w.spare()
 			return step.Main(ctx, step.Folder{Path: args[0]}, wrap, func(ctx context.Context, in step.Intent, own checks.Own) checks.Result {

@@ -67,12 +67,11 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(p.Stderr, nil))
-	w, err := p.worldOf(ctx, s, true, log)
+	w, err := p.worldOf(ctx, s, serves, log)
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	w.serves = true
 	j, err := w.journal()
 	if err != nil {
 		return err
@@ -181,6 +180,8 @@ func (p *program) refresh(ctx context.Context, w *world) {
 			w.log.Warn("the old site stays", "error", update.Err)
 		case update.Site == nil || update.Site.Name != w.site.Name:
 			w.log.Warn("the old site stays", "problems", len(update.Problems))
+		case len(update.Site.Withheld) > 0:
+			w.log.Warn("the old site stays", "withheld", update.Site.Withheld[0])
 		default:
 			w.swap(update.Site, p.registry)
 		}
@@ -207,8 +208,12 @@ func (p *program) actions(w *world) *runbooks.Actions {
 // changed: enough for the record of what comes of it.
 const leastFree = 8 << 20
 
-// mayNotAct is why nothing may be changed here now.
+// mayNotAct is why nothing may be changed here now. Of a supervisor that runs as
+// another user only itself can say: it refuses the preview.
 func (w *world) mayNotAct() string {
+	if w.far() {
+		return ""
+	}
 	if path := w.current().Path; path != "" {
 		if open := site.WritableByOthers(path); open != "" {
 			return open + " can be changed by others (chmod go-w)"

@@ -19,7 +19,7 @@ func (p *program) triageCommand() *cobra.Command {
 		Short: "Run every configured read-only check once, worst first, causes folded",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), false)
+			w, err := p.enter(cmd.Context(), looks)
 			if err != nil {
 				return err
 			}

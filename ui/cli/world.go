@@ -34,10 +34,23 @@ type world struct {
 	shelf   markdown.Shelf
 	events  func() (iter.Seq2[runbooks.Event, error], error)
 	dir     string // state of this site
-	serves  bool   // this process is the supervisor, or one of its steps
+	role    role
 	latest  atomic.Pointer[site.Site]
 	log     *slog.Logger
 }
+
+// A role is what a process does with the state of a site.
+type role int
+
+const (
+	looks  role = iota // it reads, and makes nothing
+	keeps              // it needs a supervisor: its own, and then there is state of our own
+	serves             // it is the supervisor, or one of its steps
+)
+
+// far reports whether the state belongs to a supervisor that runs as another
+// user: it alone reads and writes it, and tells us of it.
+func (w *world) far() bool { return w.site.Socket != "" && w.role != serves }
 
 // loadSite finds and reads the site file, or detects the site.
 func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
@@ -61,19 +74,22 @@ func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
 	return s, nil
 }
 
-// enter loads the site and makes its world. keep says that state will be
-// written, so that the state directory is made if it is not there.
-func (p *program) enter(ctx context.Context, keep bool) (*world, error) {
+// enter loads the site and makes its world. The state directory is made for
+// those who keep state.
+func (p *program) enter(ctx context.Context, as role) (*world, error) {
 	s, err := p.loadSite(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return p.worldOf(ctx, s, keep, slog.New(slog.DiscardHandler))
+	return p.worldOf(ctx, s, as, slog.New(slog.DiscardHandler))
 }
 
-func (p *program) worldOf(ctx context.Context, s *site.Site, keep bool, log *slog.Logger) (*world, error) {
-	w := &world{site: s, redact: clean.NewRedactor(s.Secrets()...), dir: journal.StateDir(p.flags.state, s.Name, p.Env), log: log}
-	if keep {
+func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.Logger) (*world, error) {
+	if as == serves && len(s.Withheld) > 0 {
+		return nil, &exit{exitData, fmt.Errorf("the supervisor needs every secret of %s: %s", s.Path, s.Withheld[0]), "make it readable for the supervisor's user"}
+	}
+	w := &world{role: as, site: s, redact: clean.NewRedactor(s.Secrets()...), dir: journal.StateDir(p.flags.state, s.Name, p.Env), log: log}
+	if as != looks && !w.far() {
 		if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
 			return nil, &exit{exitState, err, "name another directory with --state"}
 		}
@@ -225,6 +241,9 @@ func (h *handles) open(kind, name string) (checks.Handle, error) {
 	c, ok := h.site.Connection(kind, name)
 	if !ok {
 		return nil, checks.Failed(checks.Unconfigured, "is not in the site file")
+	}
+	if c.Withheld != "" {
+		return nil, checks.Failed(checks.Denied, "has a secret that only the supervisor can have: %s", c.Withheld)
 	}
 	for _, f := range h.registry.Families() {
 		if f.Kind == kind && f.Open != nil {
