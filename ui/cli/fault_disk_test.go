@@ -119,6 +119,11 @@ func endSupervisor(t *testing.T, dir string) {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err == nil && len(words) > 1 && words[1] == "supervise" && strings.Contains(string(raw), dir) {
 			syscall.Kill(pid, syscall.SIGTERM)
+			until(t, "the supervisor is gone", func() bool {
+				_, err := os.Stat(path)
+				left, _ := os.ReadFile(path) // a zombie has no command line
+				return err != nil || len(left) == 0
+			})
 		}
 	}
 }
