@@ -549,3 +549,40 @@ func TestTwoEngineersOneDriver(t *testing.T) {
 		}
 	})
 }
+
+// TestAClockThatIsSetChangesNoOrderAndNoDuration: somebody sets the clock back
+// an hour in the middle of an action and forward two afterwards.
+func TestAClockThatIsSetChangesNoOrderAndNoDuration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, y := &memory{}, newYard()
+		y.sees(true)
+		o := windowOptions(j, y)
+		shift := time.Duration(0)
+		o.Now = func() time.Time { return time.Now().Add(shift) }
+		l := drive(t, o)
+		defer l.Close()
+		must(t, l.Approve("tidy", "", arm(t, l, "tidy")))
+		shift = -time.Hour
+		must(t, l.ClockMoved(shift))
+		y.ends("step-1", checks.OK, false)
+		later(time.Second)
+		a := stateOf(t, l, "tidy", runbooks.Passed)
+		shift = time.Hour
+		must(t, l.ClockMoved(2*time.Hour))
+		must(t, l.Note("", "after it"))
+		for i, e := range j.events {
+			if e.Seq != uint64(i+1) {
+				t.Errorf("event %d stands at %d", e.Seq, i+1)
+			}
+			if i > 0 && e.Run == j.events[i-1].Run && e.Mono < j.events[i-1].Mono {
+				t.Errorf("%s goes back in time: %v after %v", e.Kind, e.Mono, j.events[i-1].Mono)
+			}
+		}
+		if took := a.Took(); took < 0 || took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if estimates := l.Estimates(); estimates["tidy"] < 0 {
+			t.Errorf("%v", estimates)
+		}
+	})
+}

@@ -29,15 +29,10 @@ func estimates(runs []Run, site, book, section string) map[string]time.Duration 
 	return median
 }
 
-// took is how long an attempt that went well needed; of an action, from its
-// intent to the look from outside.
+// took is how long an attempt that went well needed.
 func (a Attempt) took() (time.Duration, bool) {
 	if a.Ended.IsZero() || a.State != Passed && a.State != Warned {
 		return 0, false
 	}
-	began := a.Started
-	if a.Confirmed != nil {
-		began = a.Confirmed.At
-	}
-	return a.Ended.Sub(began), true
+	return a.Took(), true
 }

@@ -89,6 +89,7 @@ type ActionFinished struct {
 	Left       []string      `json:"left_behind,omitempty"`
 	Started    time.Time     `json:"started,omitzero"`
 	Ended      time.Time     `json:"ended,omitzero"`
+	Took       time.Duration `json:"took,omitempty"` // by the step's monotonic clock
 	CPU        time.Duration `json:"cpu,omitempty"`
 	MaxRSS     int64         `json:"max_rss,omitempty"` // bytes
 }

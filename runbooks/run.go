@@ -93,6 +93,18 @@ func (r *Remark) Expired(now time.Time) bool {
 	return r == nil || !r.Until.IsZero() && !now.Before(r.Until)
 }
 
+// Took is how long the attempt took: by the monotonic clock of whoever did it,
+// else by the wall clock, which may have been set, and never less than nothing.
+func (a Attempt) Took() time.Duration {
+	switch {
+	case a.Outcome != nil && a.Outcome.Took > 0:
+		return a.Outcome.Took
+	case a.Armed == nil && a.Result != nil && a.Result.Took > 0:
+		return a.Result.Took
+	}
+	return max(0, a.Ended.Sub(a.Started))
+}
+
 // Latest is the newest attempt.
 func (it ItemRun) Latest() (Attempt, bool) {
 	if len(it.Attempts) == 0 {

@@ -255,7 +255,7 @@ func noteOf(a runbooks.Attempt) string {
 func attemptOf(a runbooks.Attempt) Attempt {
 	out := Attempt{N: a.N, By: personOf(a.Actor), Started: a.Started, State: a.State, Reason: a.Reason, Evidence: a.Evidence, Result: a.Result}
 	if !a.Ended.IsZero() {
-		out.Ended, out.TookMs = &a.Ended, ms(a.Ended.Sub(a.Started))
+		out.Ended, out.TookMs = &a.Ended, ms(a.Took())
 	}
 	if a.Result != nil {
 		if raw, err := json.Marshal(a.Result); err == nil {

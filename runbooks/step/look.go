@@ -52,6 +52,7 @@ type Outcome struct {
 	Result     checks.Result `json:"result"`
 	Started    time.Time     `json:"started"`
 	Ended      time.Time     `json:"ended"`
+	Took       time.Duration `json:"took"`                  // by the monotonic clock
 	Cancelled  bool          `json:"cancelled,omitempty"`   // Cancel asked it to end before the deed had returned
 	Output     int64         `json:"output"`                // bytes written, kept or not
 	OutputHash string        `json:"output_hash,omitempty"` // SHA-256 of what was kept, in hexadecimal

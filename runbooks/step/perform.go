@@ -43,6 +43,7 @@ func (p *process) perform(ctx context.Context, act Act) (Outcome, error) {
 	}
 	watching := make(chan struct{})
 	go func() { defer close(watching); p.watch(ctx, cancel) }()
+	began := time.Now()
 	live := &shared{to: p.wrap(p.out)}
 	shown := &progress{folder: p.Folder}
 	result := p.await(ctx, act, checks.Own{
@@ -51,7 +52,7 @@ func (p *process) perform(ctx context.Context, act Act) (Outcome, error) {
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-watching
-	outcome := Outcome{Left: p.endFamily(), Cancelled: errors.Is(cause, errAsked), Ended: time.Now()}
+	outcome := Outcome{Left: p.endFamily(), Cancelled: errors.Is(cause, errAsked), Ended: time.Now(), Took: time.Since(began)}
 	live.close()
 	shown.flush()
 	p.out.finish(&outcome)

@@ -91,7 +91,7 @@ var states = map[step.State]runbooks.DeedState{
 func outcome(o step.Outcome) runbooks.ActionFinished {
 	done := runbooks.ActionFinished{
 		Result: o.Result, Cancelled: o.Cancelled, Output: o.Output, Truncated: o.Truncated, Tail: o.Tail, Left: o.Left,
-		Started: o.Started, Ended: o.Ended, CPU: o.CPU, MaxRSS: o.MaxRSS,
+		Started: o.Started, Ended: o.Ended, Took: o.Took, CPU: o.CPU, MaxRSS: o.MaxRSS,
 	}
 	done.OutputHash.UnmarshalText([]byte(o.OutputHash)) //nolint:errcheck // without a hash there was no output to read
 	return done
