@@ -123,7 +123,11 @@ func (r *Runner) value(v fact.Value) fact.Value {
 }
 
 func (r *Runner) table(t Table) Table {
-	scrubbed := Table{Name: t.Name, Columns: t.Columns}
+	scrubbed := Table{Name: r.line(t.Name, maxTextCells)}
+	for _, c := range t.Columns { // a query's columns are named by its server
+		c.Name, c.Unit = r.line(c.Name, maxTextCells), r.line(c.Unit, maxTextCells)
+		scrubbed.Columns = append(scrubbed.Columns, c)
+	}
 	for i, row := range t.Rows {
 		if i == maxRows {
 			break

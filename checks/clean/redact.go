@@ -20,10 +20,13 @@ const minSecret = 6
 
 // shapes are secrets known by their form. Each has one group: what stays.
 var shapes = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@`),
-	regexp.MustCompile(`(?i)(\bauthorization\s*[:=]\s*"?(?:bearer|basic|token)\s+)[^\s"',;]+`),
-	regexp.MustCompile(`(?i)(\b(?:password|passwd|passphrase|pwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|client[_-]?secret|pgpassword)["']?\s*(?:=>|[:=])\s*)(?:"[^"]*"|'[^']*'|[^\s"',;&)]+)`),
-	regexp.MustCompile(`(?i)(\bpassword\s+)'[^']*'`), // ALTER USER … PASSWORD '…'
+	regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/]+@`),
+	regexp.MustCompile(`(?i)(https?://)[^\s/@:]+@`), // a token where a user's name would stand
+	regexp.MustCompile(`(?i)(\bauthorization["']?\s*[:=]\s*["']?(?:[a-z][\w-]*\s+)?)[^\s"',;]+`),
+	regexp.MustCompile(`(?i)(\b(?:set-)?cookie["']?\s*:\s*)[^\r\n]+`),
+	regexp.MustCompile(`(?i)([\w-]*(?:password|passwd|pass[_-]?phrase|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|token)["']?\s*(?:=>|[:=])\s*)(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"',;&)]+)`),
+	regexp.MustCompile(`(?i)((?:^|\s)--?(?:[\w-]*(?:password|passwd|secret|token|api-key))\s+)\S+`),
+	regexp.MustCompile(`(?i)(\b(?:password|identified\s+by)\s+)'[^']*'`), // ALTER USER … PASSWORD '…'
 	regexp.MustCompile(`(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`),
 	regexp.MustCompile(`()\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`),
@@ -31,10 +34,13 @@ var shapes = []*regexp.Regexp{
 	regexp.MustCompile(`()\b(?:xox[abprs]-|sk_live_|rk_live_|glpat-)[A-Za-z0-9-]{10,}`),
 }
 
+// withAt are the shapes whose match ends with the @ of an address.
+const withAt = 2
+
 // hints are substrings without which no shape can match: most text has none
 // and is not looked at again.
-var hints = []string{"://", "uthorization", "UTHORIZATION", "assw", "ASSW", "assphrase", "ASSPHRASE", "pwd", "PWD", "Pwd", "ecret", "ECRET",
-	"key", "Key", "KEY", "oken", "OKEN", "PRIVATE KEY", "eyJ", "AKIA", "ASIA", "gh", "xox", "_live_", "glpat"}
+var hints = []string{"://", "uthorization", "UTHORIZATION", "assw", "ASSW", "hrase", "HRASE", "pwd", "PWD", "Pwd", "ecret", "ECRET",
+	"key", "Key", "KEY", "oken", "OKEN", "ookie", "OOKIE", "dentified", "DENTIFIED", "PRIVATE KEY", "eyJ", "AKIA", "ASIA", "gh", "xox", "_live_", "glpat"}
 
 // A Redactor removes secrets from text: those it was given, by value and in
 // the encodings they commonly travel in, and those it knows by shape. It is
@@ -59,19 +65,20 @@ func NewRedactor(secrets ...string) *Redactor {
 func (r *Redactor) Add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	values := slices.Clone(r.values) // whoever redacts now goes on with the old ones
 	for _, s := range secrets {
 		if len(s) < minSecret {
 			continue
 		}
-		r.values = append(r.values, encodings(s)...)
+		values = append(values, encodings(s)...)
 	}
-	slices.SortFunc(r.values, func(a, b string) int {
+	slices.SortFunc(values, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a)
 		}
 		return strings.Compare(a, b)
 	})
-	r.values = slices.Compact(r.values)
+	r.values = slices.Compact(values)
 }
 
 // encodings lists the forms of a secret that are looked for.
@@ -119,7 +126,7 @@ func (r *Redactor) Redact(text string) string {
 	}
 	for i, shape := range shapes {
 		with := "${1}" + Redacted
-		if i == 0 {
+		if i < withAt {
 			with += "@"
 		}
 		text = shape.ReplaceAllString(text, with)
