@@ -69,6 +69,9 @@ func (p *program) deck(ctx context.Context) error {
 
 func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices <-chan pane.NoticeMsg, log *slog.Logger, logPath string) ui.Deps {
 	who := runbooks.CurrentActor()
+	if uid, ok := w.ownerID(); ok && w.far() {
+		who.Claimed = who.Claimed && uid == who.UID // to a supervisor of another user the kernel vouches for us
+	}
 	options := theme.Detect(p.Env, theme.Flags{ASCII: p.flags.ascii, Color: p.flags.color})
 	return ui.Deps{
 		Monitor: monitor,

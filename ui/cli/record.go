@@ -213,19 +213,27 @@ func verified(w *world, state string, given *journal.Head) journal.Report {
 
 // owner is the user whose supervisor serves the site.
 func (w *world) owner() string {
-	info, err := os.Stat(w.site.Socket)
-	if err != nil {
-		return "the supervisor's user"
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	id, ok := w.ownerID()
 	if !ok {
 		return "the supervisor's user"
 	}
-	uid := strconv.Itoa(int(stat.Uid))
-	if u, err := user.LookupId(uid); err == nil {
+	if u, err := user.LookupId(strconv.Itoa(id)); err == nil {
 		return u.Username
 	}
-	return "#" + uid
+	return "#" + strconv.Itoa(id)
+}
+
+// ownerID is whose the site's socket is; not ok if it cannot be seen.
+func (w *world) ownerID() (id int, ok bool) {
+	info, err := os.Stat(w.site.Socket)
+	if err != nil {
+		return 0, false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
 }
 
 // place is where the record is.
