@@ -135,7 +135,10 @@ func (p *program) examineActions(w *world) []finding {
 	} else if why := w.mayNotAct(); why != "" {
 		found = append(found, finding{checks.Warn, "actions", "none may begin: " + why, ""})
 	}
-	if why := step.Logind(); why != "" {
+	if open := p.openShelf(w); open != "" {
+		found = append(found, finding{checks.Warn, "actions", "none may begin: " + open, ""})
+	}
+	if why := step.Logind(); why != "" && !w.far() {
 		found = append(found, finding{checks.Warn, "actions", why, "loginctl enable-linger, or KillUserProcesses=no"})
 	}
 	needing := 0

@@ -54,11 +54,15 @@ warnings only, 65 with errors.`,
 func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".yaml", ".yml":
-		_, problems, err := site.Load(path, p.registry, p.Env)
+		s, problems, err := site.Load(path, p.registry, p.Env)
 		if err != nil {
 			return nil, err
 		}
-		return fromSite(problems), nil
+		found := fromSite(problems)
+		if s != nil && len(s.Withheld) > 0 {
+			fmt.Fprintf(p.Stderr, "not checked: %d secrets that only the supervisor can have, the first: %s\n", len(s.Withheld), clean.Line(s.Withheld[0], 0))
+		}
+		return found, nil
 	case ".md", ".markdown":
 		source, err := readRegular(path)
 		if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -192,7 +193,7 @@ func (p *program) refresh(ctx context.Context, w *world) {
 func (p *program) actions(w *world) *runbooks.Actions {
 	return &runbooks.Actions{
 		Prober: w.runner, Deeds: p.deeds(w),
-		Refuse: func() string { return w.mayNotAct() },
+		Refuse: func() string { return cmp.Or(w.mayNotAct(), p.openShelf(w)) },
 		Holder: func(target string) string {
 			if h, held := lock.Who(target); held {
 				return h.String()
@@ -225,6 +226,23 @@ func (w *world) mayNotAct() string {
 	}
 	if free := int64(fs.Bavail) * fs.Bsize; free < leastFree {
 		return fmt.Sprintf("the state directory %s has %d KiB left, and %d KiB are needed to record what comes of an action", w.dir, free>>10, leastFree>>10)
+	}
+	return ""
+}
+
+// openShelf says which runbooks of an installed supervisor others can change:
+// they would have it act with its rights.
+func (p *program) openShelf(w *world) string {
+	if w.site.Socket == "" {
+		return "" // whoever runs it could do the same without it
+	}
+	for _, layer := range p.layers()[1:] {
+		files, _ := filepath.Glob(filepath.Join(layer.Name, "*.md")) //nolint:errcheck // the pattern is ours
+		for _, path := range append(files, layer.Name) {
+			if open := site.WritableByOthers(path); open != "" {
+				return open + " can be changed by others (chmod go-w)"
+			}
+		}
 	}
 	return ""
 }

@@ -47,14 +47,16 @@ func (p *program) printSystem(w io.Writer, siteName string) error {
 			fmt.Sprintf("install -o root -g root -m 0755 %s /usr/local/bin/opsdeck", self)},
 		{"The site file, readable for both sides and changeable for root alone. Secrets are read by\nthe supervisor: name files that only the user opsdeck can read.",
 			"install -d -o root -g opsdeck -m 0750 /etc/opsdeck\ninstall -o root -g opsdeck -m 0640 opsdeck.yaml /etc/opsdeck/opsdeck.yaml"},
+		{"Runbooks of your own. It takes no others, and none that others can change.",
+			"install -d -o root -g opsdeck -m 0750 /etc/opsdeck/runbooks\ninstall -o root -g opsdeck -m 0640 RUNBOOK.md /etc/opsdeck/runbooks/RUNBOOK.md"},
 		{"Its socket, as a line of that file. Decks and headless commands of all members use it.",
 			"supervisor: {socket: " + socketOfSystem + "}"},
 		{"The service, as /etc/systemd/system/opsdeck.service:",
 			strings.TrimRight(fmt.Sprintf(systemUnit, siteName, "/usr/local/bin/opsdeck"), "\n")},
 		{"What actions need beyond its own rights, as exact commands in /etc/sudoers.d/opsdeck,\nfor example:",
 			"opsdeck ALL=(root) NOPASSWD: /usr/sbin/nginx -s reload"},
-		{"Start it, and look.",
-			"systemctl daemon-reload\nsystemctl enable --now opsdeck\nopsdeck doctor"},
+		{"Start it, and look. Who was added to the group logs in again. Only its own user can verify\nthe record.",
+			"systemctl daemon-reload\nsystemctl enable --now opsdeck\nopsdeck doctor\nsudo -u opsdeck opsdeck verify --state /var/lib/opsdeck"},
 	}
 	fmt.Fprintf(w, "How %s gets a supervisor of its own, so that nobody who walks a run can edit its\nrecord, and a second person can sign under their own login. Nothing was changed.\n", siteName)
 	for i, s := range steps {

@@ -64,6 +64,9 @@ func TestTwoPeopleAtAnInstalledSupervisor(t *testing.T) {
 }
 
 func (i *installed) oneAloneCannot() {
+	i.folder("runbooks", 0o777, false)
+	i.refused(i.ada, "act", "arm", "runbooks can be changed by others")
+	i.folder("runbooks", 0o755, false)
 	if out := i.does(i.ada, "act", "arm"); !strings.Contains(out, `"armed"`) || !strings.Contains(out, `"uid":`+i.ada.Uid) {
 		i.t.Errorf("arming: %s", out)
 	}
