@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
@@ -13,7 +15,7 @@ import (
 // A Difference is one thing that two runs do not have in common.
 type Difference struct {
 	Item  string `json:"item"`
-	What  string `json:"what"` // "state", "rule", or a fact's name
+	What  string `json:"what"` // "item", "state", "rule", "took", or a fact's name
 	Label string `json:"label,omitempty"`
 	Old   string `json:"old"` // "" if it was not there
 	New   string `json:"new"` // "" if it is gone
@@ -50,6 +52,7 @@ func Compare(old, new runbooks.Run, spec func(module, factName string) (fact.Spe
 			continue
 		}
 		d.states(before, it)
+		d.times(before, it)
 		d.rules(before.Result(), it)
 		d.facts(before.Result(), it, spec)
 	}
@@ -90,6 +93,28 @@ func (d *Diff) states(old, now runbooks.ItemRun) {
 	d.add(now.ID, "state", "", words(string(old.State)), words(string(now.State)), kind)
 }
 
+// What a duration must have changed by to be told: everything takes a little
+// longer or shorter every time.
+const (
+	notableTime  = time.Second
+	notableRatio = 1.5
+)
+
+// times are told and never counted as worse: how long is too long is for the
+// rules to say.
+func (d *Diff) times(old, now runbooks.ItemRun) {
+	a, was := old.Latest()
+	b, is := now.Latest()
+	if !was || !is || a.Ended.IsZero() || b.Ended.IsZero() {
+		return
+	}
+	short, long := min(a.Took(), b.Took()), max(a.Took(), b.Took())
+	if long-short < notableTime || float64(long) < notableRatio*float64(short) {
+		return
+	}
+	d.add(now.ID, "took", "", span(ms(a.Took())), span(ms(b.Took())), Changed)
+}
+
 func (d *Diff) rules(old *checks.Result, now runbooks.ItemRun) {
 	r := now.Result()
 	if old == nil || r == nil {
@@ -111,7 +136,7 @@ func (d *Diff) facts(old *checks.Result, now runbooks.ItemRun, spec func(string,
 		switch {
 		case !known:
 			d.add(now.ID, f.Name, f.Label, "", f.Value.String(), Added)
-		case was.Value != f.Value:
+		case was.Value != f.Value && (finite(was.Num) || finite(f.Num)):
 			d.add(now.ID, f.Name, f.Label, was.Value.String(), f.Value.String(), direction(was, f, r.Module, spec))
 		}
 	}
@@ -123,7 +148,7 @@ func (d *Diff) facts(old *checks.Result, now runbooks.ItemRun, spec func(string,
 }
 
 func direction(was, is fact.Fact, module string, spec func(string, string) (fact.Spec, bool)) Change {
-	if spec == nil || was.Type != is.Type || !is.Type.Numeric() && is.Type != fact.Bool {
+	if spec == nil || was.Type != is.Type || !is.Type.Numeric() && is.Type != fact.Bool || !finite(was.Num) || !finite(is.Num) {
 		return Changed
 	}
 	s, ok := spec(module, is.Name)
@@ -136,17 +161,18 @@ func direction(was, is fact.Fact, module string, spec func(string, string) (fact
 	return Better
 }
 
-// Text writes the differences for a person, what got worse first.
+// Text writes the differences for a person, what got worse first, in 80 columns.
 func (d Diff) Text(w io.Writer) error {
 	if len(d.Differences) == 0 {
-		_, err := fmt.Fprintf(w, "%s and %s found the same\n", d.Old, d.New)
+		_, err := fmt.Fprintf(w, "%s and %s found the same\n", clean.Line(d.Old, 0), clean.Line(d.New, 0))
 		return err
 	}
 	counts := map[Change]int{}
 	for _, x := range d.Differences {
 		counts[x.Kind]++
 	}
-	if _, err := fmt.Fprintf(w, "%d worse, %d better, %d changed, %d new, %d gone from %s to %s\n", counts[Worse], counts[Better], counts[Changed], counts[Added], counts[Gone], d.Old, d.New); err != nil {
+	head := fmt.Sprintf("%d worse, %d better, %d changed, %d new, %d gone", counts[Worse], counts[Better], counts[Changed], counts[Added], counts[Gone])
+	if _, err := fmt.Fprintf(w, "%s\nfrom %s\nto   %s\n", head, clean.Line(d.Old, columns-5), clean.Line(d.New, columns-5)); err != nil {
 		return err
 	}
 	for _, kind := range []Change{Worse, Better, Changed, Added, Gone} {
@@ -154,13 +180,36 @@ func (d Diff) Text(w io.Writer) error {
 			if x.Kind != kind {
 				continue
 			}
-			what := strings.TrimSpace(x.What + " " + x.Label)
-			if _, err := fmt.Fprintf(w, "%-8s %-20s %-24s %s -> %s\n", kind, x.Item, what, or(x.Old, "none"), or(x.New, "none")); err != nil {
+			if _, err := io.WriteString(w, x.line()); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// Columns of Text: the kind, the item, and what it is about, of columns in all.
+const (
+	columns     = 80
+	kindColumn  = 8
+	itemColumn  = 20
+	aboutColumn = 24
+)
+
+// line is the difference in one line, or in two if the values are long.
+func (x Difference) line() string {
+	about := pad(string(x.Kind), kindColumn) + " " + pad(x.Item, itemColumn) + " " + pad(strings.TrimSpace(x.What+" "+x.Label), aboutColumn) + " "
+	values := clean.Line(or(x.Old, "none")+" -> "+or(x.New, "none"), 0)
+	if room := columns - clean.Cells(about); clean.Cells(values) <= room {
+		return about + values + "\n"
+	}
+	const indent = kindColumn + 1
+	return strings.TrimRight(about, " ") + "\n" + strings.Repeat(" ", indent) + clean.Line(values, columns-indent) + "\n"
+}
+
+func pad(text string, cells int) string {
+	text = clean.Line(text, cells)
+	return text + strings.Repeat(" ", cells-clean.Cells(text))
 }
 
 func or(text, none string) string {

@@ -36,7 +36,7 @@ const pageHTML = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{{text .Title}} {{.Run}}</title>
+<title>{{text .Title}} {{text .Run}}</title>
 <style>
 :root { color-scheme: light dark; --line: #8886; --ok: #2a7d46; --warn: #a66a00; --bad: #b3261e; --dim: #888; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -46,6 +46,7 @@ th, td { text-align: left; vertical-align: top; padding: .2rem .6rem .2rem 0; bo
 th { font-weight: 600; } td:first-child { white-space: nowrap; }
 pre { border-left: 3px solid var(--line); padding-left: .7rem; overflow-x: auto; white-space: pre-wrap; font-size: 13px; }
 .passed, .ok, .completed { color: var(--ok); } .warned, .warn { color: var(--warn); }
+.usual { opacity: .45; }
 .failed, .crit, .errored, .interrupted, .aborted { color: var(--bad); } .skipped, .not_applicable, .pending { color: var(--dim); }
 svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 @media print { body { margin: 0; max-width: none; } h3 { break-after: avoid; } table, pre { break-inside: avoid; } }
@@ -61,9 +62,10 @@ svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 {{range .Items}}<tr><td class="{{.State}}">{{words (print .State)}}</td><td>{{text .Title}}</td><td>{{text .Note}}</td></tr>
 {{end}}</table>
 {{range .Items}}
-<h3 id="{{.ID}}">{{text .Title}} <span class="{{.State}}">{{words (print .State)}}</span></h3>
+<h3 id="{{text .ID}}">{{text .Title}} <span class="{{.State}}">{{words (print .State)}}</span></h3>
 <table>
-<tr><th>Item</th><td>{{.ID}}, {{.Kind}}{{with .Module}}, {{.}}{{end}}</td></tr>
+<tr><th>Item</th><td>{{text .ID}}, {{text (print .Kind)}}{{with .Module}}, {{text .}}{{end}}</td></tr>
+{{with .EstimateMs}}<tr><th>Usually takes</th><td>{{span .}}</td></tr>{{end}}
 {{with .Choice}}<tr><th>Chosen</th><td>{{text .}}</td></tr>{{end}}
 {{with .Skipped}}<tr><th>Skipped</th><td>{{text (said .)}}</td></tr>{{end}}
 {{with .Override}}<tr><th>Overridden</th><td>{{text (said .)}}</td></tr>{{end}}
@@ -79,7 +81,7 @@ svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 {{with .Notes}}<h2>Notes on the run</h2><table>{{range .}}<tr><td>{{text (said .)}}</td></tr>{{end}}</table>{{end}}
 {{with .Signatures}}<h2>Signatures</h2><table>{{range .}}<tr><td>{{text (said .)}}</td></tr>{{end}}</table>{{end}}
 {{with .Trends}}<h2>Against earlier runs</h2><table>
-{{range .}}<tr><td>{{.Item}}</td><td>{{text .Fact}} {{text .Label}}</td><td>{{spark .}}</td><td>{{last .}}</td></tr>
+{{range .}}<tr><td>{{text .Item}}</td><td>{{text .Fact}} {{text .Label}}</td><td>{{spark .}}</td><td>{{last .}}</td></tr>
 {{end}}</table>{{end}}
 </body>
 </html>
@@ -92,6 +94,7 @@ func timeline(r Report) template.HTML {
 	type bar struct {
 		title, state string
 		from, to     float64
+		usual        float64 // where it would have ended, as it usually does; 0: nobody knows
 	}
 	end := r.Opened.Add(time.Duration(max(r.TookMs, r.BudgetMs)) * time.Millisecond)
 	whole := math.Max(1, ms(end.Sub(r.Opened)))
@@ -105,7 +108,11 @@ func timeline(r Report) template.HTML {
 			if a.Ended != nil {
 				to = *a.Ended
 			}
-			bars = append(bars, bar{it.Title, string(a.State), x(a.Started), x(to)})
+			one := bar{title: it.Title, state: string(a.State), from: x(a.Started), to: x(to)}
+			if it.EstimateMs > 0 {
+				one.usual = x(a.Started.Add(time.Duration(it.EstimateMs * float64(time.Millisecond))))
+			}
+			bars = append(bars, one)
 		}
 	}
 	if len(bars) == 0 {
@@ -119,13 +126,16 @@ func timeline(r Report) template.HTML {
 		y := row * float64(i)
 		fmt.Fprintf(&b, `<text x="0" y="%g">%s</text>`, y+12, template.HTMLEscapeString(clean.Line(one.title, 38)))
 		fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%g" width="%.1f" height="10" fill="currentColor"/>`, template.HTMLEscapeString(one.state), one.from, y+4, math.Max(2, one.to-one.from))
+		if one.usual > 0 {
+			fmt.Fprintf(&b, `<rect class="usual" x="%.1f" y="%g" width="%.1f" height="14" fill="none" stroke="currentColor"/>`, one.from, y+2, math.Max(2, one.usual-one.from))
+		}
 	}
 	if r.BudgetMs > 0 {
 		at := x(r.Opened.Add(time.Duration(r.BudgetMs) * time.Millisecond))
 		fmt.Fprintf(&b, `<line x1="%.1f" x2="%.1f" y1="0" y2="%g" stroke="currentColor" stroke-dasharray="4 3"/>`, at, at, row*float64(len(bars)))
 		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="end">budget %s</text>`, at, row*float64(len(bars))+13, span(r.BudgetMs))
 	}
-	b.WriteString(`</svg>`)
+	b.WriteString(`</svg><p>A bar is an attempt; its outline is how long the item usually takes, the dashed line the end of the budget.</p>`)
 	return template.HTML(b.String()) //nolint:gosec // every text in it is escaped above
 }
 

@@ -1,9 +1,9 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,14 +12,6 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
-
-// JSON writes the report for programs.
-func JSON(w io.Writer, r Report) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
-}
 
 // Markdown writes the report for a ticket.
 func Markdown(w io.Writer, r Report) error {
@@ -62,12 +54,19 @@ func (t Trend) said(i int) string {
 // summary is who, when, where, what.
 func summary(r Report) [][]string {
 	rows := [][]string{
-		{"Run", r.Run}, {"Site", r.Site}, {"Worst", r.Level.String()}, {"Opened", stamp(r.Opened) + " by " + r.OpenedBy.String()},
+		{"Run", r.Run}, {"Of", r.Runbook + ", section " + r.Section}, {"Site", r.Site}, {"Worst", r.Level.String()}, {"Opened", stamp(r.Opened) + " by " + r.OpenedBy.String()},
 	}
 	add := func(name, text string) {
 		if text != "" {
 			rows = append(rows, []string{name, text})
 		}
+	}
+	add("Host", r.Host)
+	add("Period", r.Period)
+	if r.InWindow && r.Due != nil && r.Overdue != nil {
+		add("Window", stamp(*r.Due)+" to "+stamp(*r.Overdue))
+	} else if r.Due != nil {
+		add("Due", stamp(*r.Due))
 	}
 	if r.Rehearsal {
 		add("Rehearsal", "yes: it does not count as done")
@@ -99,6 +98,7 @@ func summary(r Report) [][]string {
 		add("Left", said(*r.Aborting))
 	}
 	add("Document", r.Document+", sha256 "+r.DocumentSHA)
+	add("Opened with", joined("opsdeck", r.Version))
 	add("Record", r.Verified)
 	if r.Head > 0 {
 		add("Head", fmt.Sprintf("event %d, %s", r.Head, r.HeadHash))
@@ -143,6 +143,13 @@ func (m *page) item(it Item) {
 		}
 	}
 	add("Item", it.ID+", "+string(it.Kind)+", "+words(string(it.State)))
+	add("Module", it.Module)
+	if it.EstimateMs > 0 {
+		add("Usually takes", span(it.EstimateMs))
+	}
+	if it.Late > 0 {
+		add("Late results", fmt.Sprintf("%d came after it was decided, and counted for nothing", it.Late))
+	}
 	add("Guide", strings.Trim(fmt.Sprint(it.Guide), "[]"))
 	add("Chosen", it.Choice)
 	for _, r := range []struct {
@@ -200,7 +207,7 @@ func attemptRows(a Attempt) [][]string {
 		add("Evidence: "+k, a.Evidence[k])
 	}
 	if r := a.Result; r != nil {
-		add("Verdict", r.Level.String()+", "+r.Note)
+		add("Verdict", joined(r.Level.String(), r.Note))
 		add("Error", r.Err)
 		for _, b := range r.Why {
 			add("Because", strings.TrimSpace(b.Fact+" "+b.Label)+" "+b.Value.String()+" ("+b.Rule+", "+b.Source+")")
@@ -209,7 +216,10 @@ func attemptRows(a Attempt) [][]string {
 		add("Result", "sha256 "+a.SHA)
 	}
 	if a.Hold != nil {
-		add("Watched", fmt.Sprintf("until %s, %d looks, worst %s", stamp(a.Hold.Until), a.Hold.Samples, a.Hold.Worst))
+		add("Watched", fmt.Sprintf("until %s, %s, looks: %d, worst %s", stamp(a.Hold.Until), joined(a.Hold.Items...), a.Hold.Samples, a.Hold.Worst))
+		for _, l := range a.Hold.Latest {
+			add("Newest look", joined(stamp(l.At), l.Item, l.Level.String(), l.Note))
+		}
 	}
 	if act := a.Action; act != nil {
 		rows = append(rows, actionRows(act)...)
@@ -224,9 +234,9 @@ func actionRows(a *Action) [][]string {
 			rows = append(rows, []string{name, text})
 		}
 	}
-	add("Target", strings.TrimSpace(a.Target+", "+a.Fingerprint))
+	add("Target", joined(a.Target, a.Fingerprint))
 	add("Danger", fmt.Sprint(a.Danger))
-	add("Preview", a.Preview+", sha256 "+a.PreviewSHA)
+	add("Preview", joined(a.Preview, "sha256 "+a.PreviewSHA))
 	for _, c := range a.Careful {
 		add("Careful", c)
 	}
@@ -239,15 +249,27 @@ func actionRows(a *Action) [][]string {
 	if a.Confirmed != nil {
 		add("Confirmed", said(*a.Confirmed))
 	}
+	add("If it dies", a.Crash)
 	add("Token", a.Token)
+	if a.PID > 0 {
+		add("Process", fmt.Sprint(a.PID))
+	}
+	if a.Cancelled {
+		add("Cancelled", "yes")
+	}
 	if a.OutputSHA != "" {
-		add("Output", fmt.Sprintf("%d bytes, sha256 %s", a.OutputBytes, a.OutputSHA))
+		text := fmt.Sprintf("%d bytes, sha256 %s", a.OutputBytes, a.OutputSHA)
+		if a.Truncated {
+			text += " of the part that was kept"
+		}
+		add("Output", text)
 	}
 	for _, l := range a.LeftBehind {
 		add("Left behind", l)
 	}
+	add("Must hold", a.Verify)
 	if a.Seen != nil {
-		add("From outside", a.Seen.Level.String()+", "+a.Seen.Note+a.Seen.Err)
+		add("From outside", joined(a.Seen.Level.String(), a.Seen.Note, a.Seen.Err, "sha256 "+a.SeenSHA))
 	}
 	if a.Resolved != nil {
 		add("Resolved", said(*a.Resolved))
@@ -311,8 +333,19 @@ func when(it Item) string {
 
 func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
+// span is a duration for a person: to the second, or to the millisecond where
+// seconds would say too little.
 func span(ms float64) string {
-	return fact.FormatDuration(time.Duration(ms * float64(time.Millisecond)).Round(time.Second))
+	d, to := time.Duration(ms*float64(time.Millisecond)), time.Second
+	if d < 10*time.Second {
+		to = time.Millisecond
+	}
+	return fact.FormatDuration(d.Round(to))
+}
+
+// joined are the texts that are there, with commas.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), ", ")
 }
 
 func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
@@ -326,30 +359,34 @@ func sorted(m map[string]string) []string {
 	return keys
 }
 
+// autolinks are what becomes a link, or calls somebody, without any mark around
+// it. A forge looks for these in what it has rendered, where no escape helps:
+// only code is left alone.
+var autolinks = regexp.MustCompile(`(?i)(?:@|://|www\.)+`)
+
 // esc makes text that is nothing but text in Markdown: every mark that could
-// begin something is escaped, and lines do not break out of their cell.
+// begin something is escaped, lines do not break out of their cell, and what
+// would become a link by itself stands as code.
 func esc(text string) string {
 	text = strings.Join(strings.Fields(clean.Block(text, 16<<10)), " ")
 	var b strings.Builder
-	for _, r := range text {
-		switch r {
-		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '#', '!', '|', '~', '$', '^', '=', '+':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case '<':
-			b.WriteString("&lt;")
-		case '>':
-			b.WriteString("&gt;")
-		case '&':
-			b.WriteString("&amp;")
-		case '@':
-			b.WriteString("&#64;")
-		default:
-			b.WriteRune(r)
+	for text != "" {
+		at := autolinks.FindStringIndex(text)
+		if at == nil {
+			at = []int{len(text), len(text)}
 		}
+		b.WriteString(marks.Replace(text[:at[0]]))
+		if code := text[at[0]:at[1]]; code != "" {
+			b.WriteString("`" + code + "`")
+		}
+		text = text[at[1]:]
 	}
-	return bareLinks.Replace(b.String())
+	return b.String()
 }
 
-// bareLinks keeps an address in text from becoming a link.
-var bareLinks = strings.NewReplacer("://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;")
+// marks are those that could begin something. A backtick is no escaped one, so
+// that the code that esc makes never stands beside another.
+var marks = strings.NewReplacer(
+	`\`, `\\`, "`", "&#96;", "*", `\*`, "_", `\_`, "{", `\{`, "}", `\}`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`, "#", `\#`, "!", `\!`,
+	"|", `\|`, "~", `\~`, "$", `\$`, "^", `\^`, "=", `\=`, "+", `\+`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
+)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -18,10 +19,12 @@ type Options struct {
 	Version   string // of opsdeck
 	Head      uint64 // number of the record's newest event
 	HeadHash  runbooks.Hash
-	Verified  string         // what verify says of the record now: "intact and witnessed"
-	Earlier   []runbooks.Run // of the same section, for trends, oldest first
-	Estimates map[string]time.Duration
-	Budget    time.Duration // of the section; 0: not bounded
+	Verified  string                   // what verify says of the record now: "intact and witnessed"
+	Earlier   []runbooks.Run           // of the same section, for trends and estimates, oldest first
+	Estimates map[string]time.Duration // by item; nil: the median of Earlier
+	Budget    time.Duration            // of the section; 0: not bounded
+	InWindow  bool                     // the section wants a window: what the run was due in is one
+	Scrub     checks.Scrubber          // removes secrets that the record holds all the same; may be nil
 }
 
 // A Report is a run as evidence. Its JSON is a contract: fields may be added,
@@ -37,7 +40,11 @@ type Report struct {
 	Level     checks.Level      `json:"level"`
 	Reason    string            `json:"reason,omitempty"`
 	Rehearsal bool              `json:"rehearsal,omitempty"`
+	Host      string            `json:"host,omitempty"` // where it was opened
 
+	Due      *time.Time `json:"due,omitempty"`       // the window's opening, if InWindow
+	Overdue  *time.Time `json:"overdue,omitempty"`   // the window's end, if InWindow
+	InWindow bool       `json:"in_window,omitempty"` // its actions begin inside a window only
 	Opened   time.Time  `json:"opened"`
 	Closed   *time.Time `json:"closed,omitempty"`
 	TookMs   float64    `json:"took_ms"`
@@ -86,10 +93,10 @@ func personOf(a runbooks.Actor) Person {
 // String is the person for a table: "ada", "root (login ada)", "ci (claimed)".
 func (p Person) String() string {
 	switch {
+	case !p.Verified: // first: no login makes a claim more than that
+		return p.Name + " (claimed)"
 	case p.Login != "" && p.Login != p.Name:
 		return p.Name + " (login " + p.Login + ")"
-	case !p.Verified:
-		return p.Name + " (claimed)"
 	}
 	return p.Name
 }
@@ -179,11 +186,13 @@ type Action struct {
 	PID         int            `json:"pid,omitempty"`
 	Cancelled   bool           `json:"cancelled,omitempty"`
 	OutputBytes int64          `json:"output_bytes"`
-	OutputSHA   string         `json:"output_sha256,omitempty"`
+	OutputSHA   string         `json:"output_sha256,omitempty"`    // of what was kept
+	Truncated   bool           `json:"output_truncated,omitempty"` // not all of it was kept
 	Tail        string         `json:"output_tail,omitempty"`
 	LeftBehind  []string       `json:"left_behind,omitempty"`
 	Verify      string         `json:"verify,omitempty"`
 	Seen        *checks.Result `json:"seen_from_outside,omitempty"`
+	SeenSHA     string         `json:"seen_sha256,omitempty"`
 	Resolved    *Remark        `json:"resolved,omitempty"`
 }
 
@@ -193,6 +202,16 @@ type Hold struct {
 	Items   []string     `json:"items,omitempty"`
 	Samples int          `json:"samples"`
 	Worst   checks.Level `json:"worst"`
+	EveryMs float64      `json:"every_ms,omitempty"`
+	Latest  []Look       `json:"latest,omitempty"`
+}
+
+// A Look is what one item was found to be in the newest look of a hold.
+type Look struct {
+	At    time.Time    `json:"at"`
+	Item  string       `json:"item"`
+	Level checks.Level `json:"level"`
+	Note  string       `json:"note,omitempty"`
 }
 
 // Of makes the report of a run.
@@ -204,13 +223,16 @@ func Of(run runbooks.Run, o Options) Report {
 		Document: run.Opened.Path, DocumentSHA: run.Opened.Hash.String(), Version: run.Opened.Version,
 		Notes: remarksOf(run.Notes), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window),
 		Head: o.Head, HeadHash: o.HeadHash.String(), HeadWords: Words(o.HeadHash), Verified: o.Verified, MadeAt: o.Now, MadeBy: o.Version,
-		BudgetMs: ms(o.Budget),
+		BudgetMs: ms(o.Budget), Host: run.OpenedBy.Host, Due: instant(run.Opened.Due), Overdue: instant(run.Opened.Overdue), InWindow: o.InWindow,
+	}
+	if o.Estimates == nil {
+		o.Estimates = usual(o.Earlier)
 	}
 	end := o.Now
 	if !run.ClosedAt.IsZero() {
 		r.Closed, end = &run.ClosedAt, run.ClosedAt
 	}
-	took := end.Sub(run.OpenedAt)
+	took := max(0, end.Sub(run.OpenedAt)) // the clock may have been set back
 	r.TookMs = ms(took)
 	if o.Budget > 0 {
 		r.OverMs = ms(max(0, took-o.Budget))
@@ -219,9 +241,24 @@ func Of(run runbooks.Run, o Options) Report {
 		r.Items = append(r.Items, itemOf(it, o))
 	}
 	r.People = people(run)
+	if o.Scrub != nil {
+		r = scrubbed(r, o.Scrub)
+	}
 	r.RTOMs = recovery(run)
-	r.Trends = trends(run, o.Earlier)
+	for _, t := range trends(run, o.Earlier) {
+		if o.Scrub != nil {
+			t.Label = o.Scrub.Redact(t.Label)
+		}
+		r.Trends = append(r.Trends, t)
+	}
 	return r
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -257,17 +294,33 @@ func attemptOf(a runbooks.Attempt) Attempt {
 	if !a.Ended.IsZero() {
 		out.Ended, out.TookMs = &a.Ended, ms(a.Took())
 	}
-	if a.Result != nil {
-		if raw, err := json.Marshal(a.Result); err == nil {
-			sum := sha256.Sum256(raw)
-			out.SHA = hex.EncodeToString(sum[:])
-		}
-	}
+	out.SHA = shaOf(a.Result)
 	if a.Hold != nil {
-		out.Hold = &Hold{Until: a.Hold.Until, Items: a.Hold.Items, Samples: a.Hold.Samples, Worst: a.Hold.Worst}
+		out.Hold = holdOf(*a.Hold)
 	}
 	out.Action = actionOf(a)
 	return out
+}
+
+// shaOf is the sha256 of a result as JSON, in the form in which it is recorded.
+func shaOf(r *checks.Result) string {
+	if r == nil {
+		return ""
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func holdOf(w runbooks.Watch) *Hold {
+	h := &Hold{Until: w.Until, Items: w.Items, Samples: w.Samples, Worst: w.Worst, EveryMs: ms(w.Every)}
+	for _, r := range w.Latest {
+		h.Latest = append(h.Latest, Look{At: r.At, Item: r.ID, Level: r.Level, Note: cmp.Or(r.Note, r.Err)})
+	}
+	return h
 }
 
 func actionOf(a runbooks.Attempt) *Action {
@@ -278,7 +331,7 @@ func actionOf(a runbooks.Attempt) *Action {
 	act := &Action{
 		Target: p.Target, Fingerprint: p.Fingerprint, Danger: a.Armed.Danger, PreviewSHA: a.Armed.Hash.String(), Preview: p.Note,
 		Crash: a.Armed.Crash, Typed: a.Typed, Signatures: remarksOf(a.Signatures), Confirmed: remarkOf(a.Confirmed), Verify: a.Armed.Verify,
-		Seen: a.Verified, Resolved: remarkOf(a.Resolved),
+		Seen: a.Verified, SeenSHA: shaOf(a.Verified), Resolved: remarkOf(a.Resolved),
 	}
 	for _, d := range p.Detail {
 		if text, ok := careful(d); ok {
@@ -300,6 +353,7 @@ func actionOf(a runbooks.Attempt) *Action {
 	}
 	if o := a.Outcome; o != nil {
 		act.Cancelled, act.OutputBytes, act.OutputSHA, act.Tail, act.LeftBehind = o.Cancelled, o.Output, o.OutputHash.String(), o.Tail, o.Left
+		act.Truncated = o.Truncated
 	}
 	return act
 }
@@ -322,21 +376,30 @@ func people(run runbooks.Run) []Person {
 	}
 	add(run.OpenedBy)
 	add(run.Driver)
-	remarks := append(slices.Clone(run.Notes), run.Signatures...)
-	for _, it := range run.Items {
-		for _, a := range it.Attempts {
-			add(a.Actor)
-			remarks = append(remarks, a.Signatures...)
-		}
-		remarks = append(append(remarks, it.Notes...), it.Signatures...)
-		for _, r := range []*runbooks.Remark{it.Skip, it.Override, it.Ack} {
+	said := func(one ...*runbooks.Remark) {
+		for _, r := range one {
 			if r != nil {
-				remarks = append(remarks, *r)
+				add(r.Actor)
 			}
 		}
 	}
-	for _, r := range remarks {
-		add(r.Actor)
+	each := func(list []runbooks.Remark) {
+		for i := range list {
+			said(&list[i])
+		}
+	}
+	said(run.Aborting, run.Window)
+	each(run.Notes)
+	each(run.Signatures)
+	for _, it := range run.Items {
+		for _, a := range it.Attempts {
+			add(a.Actor)
+			said(a.Confirmed, a.Resolved)
+			each(a.Signatures)
+		}
+		said(it.Skip, it.Override, it.Ack)
+		each(it.Notes)
+		each(it.Signatures)
 	}
 	slices.SortFunc(all, func(a, b Person) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Login, b.Login)) })
 	return all
@@ -346,7 +409,7 @@ func people(run runbooks.Run) []Person {
 func recovery(run runbooks.Run) (longest float64) {
 	for _, it := range run.Items {
 		if r := it.Result(); r != nil {
-			if f, ok := r.Fact("rto", ""); ok {
+			if f, ok := r.Fact("rto", ""); ok && f.Type == fact.Duration && finite(f.Num) {
 				longest = max(longest, f.Num)
 			}
 		}

@@ -282,8 +282,16 @@ func (r *records) Events() iter.Seq2[runbooks.Event, error] {
 // TestAPlantedSecretIsInNoForm: it stands in all that a person types and all
 // that a module finds, and in none of what is told of it.
 func TestAPlantedSecretIsInNoForm(t *testing.T) {
-	const secret = "hunter2-s3cret/value+x"
-	forms := []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)), url.QueryEscape(secret)}
+	const secret = `hunter2-s3cret/val'ue+"x~~?`
+	quoted, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := []string{
+		secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)), strings.Trim(string(quoted), `"`), strings.ReplaceAll(secret, "'", `'\''`),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("x" + secret)), base64.StdEncoding.EncodeToString([]byte("xy" + secret)),
+		base64.URLEncoding.EncodeToString([]byte(secret)),
+	}
 	everywhere := strings.Join(forms, " ")
 	leaky := &checks.Module{
 		Name: "sys.leak", Doc: "leaks", Facts: []fact.Spec{{Name: "word", Type: fact.Text, Label: "at"}},

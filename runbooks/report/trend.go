@@ -1,6 +1,8 @@
 package report
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/fact"
@@ -41,7 +43,7 @@ func trends(run runbooks.Run, earlier []runbooks.Run) []Trend {
 			continue
 		}
 		for _, f := range r.Facts {
-			if !f.Type.Numeric() || len(all) == mostTrends {
+			if !f.Type.Numeric() || !finite(f.Num) || len(all) == mostTrends {
 				continue
 			}
 			t := Trend{Item: it.ID, Fact: f.Name, Label: f.Label, Type: f.Type.String(), latest: f}
@@ -66,8 +68,36 @@ func valueIn(run runbooks.Run, item string, f fact.Fact) (float64, time.Time, bo
 		return 0, time.Time{}, false
 	}
 	old, ok := it.Result().Fact(f.Name, f.Label)
-	if !ok || old.Type != f.Type {
+	if !ok || old.Type != f.Type || !finite(old.Num) {
 		return 0, time.Time{}, false
 	}
 	return old.Num, it.Result().At, true
+}
+
+// finite reports whether a number is one: what JSON cannot hold comes back
+// from the record as no number.
+func finite(n float64) bool { return !math.IsNaN(n) && !math.IsInf(n, 0) }
+
+// usual is how long each item took in earlier runs: the median of the attempts
+// that went well. Rehearsals do not count.
+func usual(earlier []runbooks.Run) map[string]time.Duration {
+	took := map[string][]time.Duration{}
+	for _, r := range earlier {
+		if r.Opened.Rehearsal {
+			continue
+		}
+		for _, it := range r.Items {
+			for _, a := range it.Attempts {
+				if !a.Ended.IsZero() && (a.State == runbooks.Passed || a.State == runbooks.Warned) {
+					took[it.ID] = append(took[it.ID], a.Took())
+				}
+			}
+		}
+	}
+	median := map[string]time.Duration{}
+	for id, list := range took {
+		slices.Sort(list)
+		median[id] = list[len(list)/2]
+	}
+	return median
 }

@@ -32,6 +32,10 @@ type client struct {
 
 	runs map[uint64]*drivenRun // by handle; touched by the client's reader alone
 	next uint64
+
+	telling sync.Mutex
+	untold  []runbooks.Event // of the record that is being told, what did not fit yet
+	fault   string           // why nothing comes after those
 }
 
 // serve answers one connection until it ends.
@@ -233,39 +237,6 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 	defer s.mu.Unlock()
 	r.clients[c] = t
 	return opened, nil
-}
-
-// recordChunk is how many events one answer holds.
-const recordChunk = 500
-
-// record sends the events after the one the client names, a chunk at a time:
-// the client asks again until there are none.
-func (s *server) record(c *client, f frame) {
-	var p recordAsked
-	if err := json.Unmarshal(f.Params, &p); err != nil {
-		c.answer(f.ID, nil, fmt.Errorf("reading what is asked for: %w", err))
-		return
-	}
-	if s.o.Events == nil {
-		c.answer(f.ID, nil, errors.New("this supervisor shows no record"))
-		return
-	}
-	var found recordTold
-	for e, err := range s.o.Events() {
-		if err != nil {
-			found.Fault = err.Error()
-			break
-		}
-		if e.Seq <= p.After {
-			continue
-		}
-		if len(found.Events) == recordChunk {
-			found.More = true
-			break
-		}
-		found.Events = append(found.Events, e)
-	}
-	c.answer(f.ID, found, nil)
 }
 
 func (s *server) leaveRun(c *client, handle uint64) {

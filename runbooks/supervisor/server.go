@@ -39,6 +39,10 @@ type Options struct {
 	// Events is the whole record, for clients that cannot read its files.
 	Events func() iter.Seq2[runbooks.Event, error]
 
+	// Newest is the number of the record's last event. Those who ask again and
+	// again what is new are answered without reading it all; nil: it is read.
+	Newest func() (uint64, error)
+
 	// Recover makes a record that failed take events again, once whatever was in
 	// the way is gone: it verifies before it does. nil: there is no way back.
 	Recover func() error

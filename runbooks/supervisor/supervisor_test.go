@@ -57,6 +57,8 @@ type house struct {
 	stop context.CancelFunc
 	done chan error
 	idle time.Duration
+
+	change func(*supervisor.Options) // nil: as they are
 }
 
 func newHouse(t *testing.T) *house {
@@ -70,7 +72,7 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) options() supervisor.Options {
-	return supervisor.Options{
+	o := supervisor.Options{
 		Dir: h.dir, Group: -1, Version: "test", Idle: h.idle, Rest: h.j.Release,
 		Drive: func(ctx context.Context, b runbooks.Runbook, section string, who runbooks.Actor, present func(runbooks.Actor) bool) (*runbooks.Local, error) {
 			return runbooks.Drive(ctx, runbooks.Options{
@@ -81,6 +83,10 @@ func (h *house) options() supervisor.Options {
 			return book(strings.TrimSuffix(path, ".md")), nil
 		},
 	}
+	if h.change != nil {
+		h.change(&o)
+	}
+	return o
 }
 
 // serve starts the supervisor and returns when it is ready.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ type desk struct {
 	mu       sync.Mutex
 	sections []checklist.SectionInfo
 	err      error
-	seen     journal.Head
+	seen     journal.Head     // of the record in our own files; only keep uses it
+	told     []runbooks.Event // of a record that its supervisor tells; only keep uses it
 	sessions []*supervisor.Session
 }
 
@@ -63,39 +65,67 @@ func (d *desk) keep(ctx context.Context) {
 	}
 }
 
-// look reads the journal again if its head has moved.
+// look reads the record again if anything was recorded since.
 func (d *desk) look() {
-	head, headErr := d.head()
 	d.mu.Lock()
-	unchanged := d.sections != nil && head == d.seen && headErr == nil
+	first := d.sections == nil
 	d.mu.Unlock()
-	if unchanged {
+	events, fresh, err := d.record()
+	if err == nil && !fresh && !first {
 		return
 	}
-	events, err := d.p.events(d.w)
-	if err != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.err = err
-		return
+	var sections []checklist.SectionInfo
+	if events != nil {
+		all, faults := runbooks.FoldAll(events)
+		if faults != nil {
+			err = errors.Join(err, fmt.Errorf("the record has faults, see opsdeck verify: %w", faults))
+		}
+		sections = d.list(all)
 	}
-	all, err := runbooks.FoldAll(events)
-	if err != nil {
-		err = fmt.Errorf("the record has faults, see opsdeck verify: %w", err)
-	}
-	sections := d.list(all)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sections, d.seen, d.err = sections, head, errors.Join(err, headErr)
+	if d.err = err; sections != nil {
+		d.sections = sections
+	}
 }
 
-// head says whether anything was recorded since: nothing is asked of a record
-// that only its supervisor can read, which is told of as a whole.
-func (d *desk) head() (journal.Head, error) {
+// record is everything that was recorded, and whether some of it is new since
+// it was last asked for. Only keep asks.
+func (d *desk) record() (events iter.Seq2[runbooks.Event, error], fresh bool, err error) {
 	if d.j == nil {
-		return journal.Head{Seq: uint64(time.Now().Unix())}, nil
+		return d.recordTold()
 	}
-	return d.j.Head()
+	head, headErr := d.j.Head()
+	fresh, d.seen = head != d.seen, head
+	if events, err = d.p.events(d.w); err != nil {
+		d.seen = journal.Head{} // the next look tries again
+	}
+	return events, fresh, errors.Join(err, headErr)
+}
+
+// recordTold is the record that only its supervisor can read: what is new of
+// it is asked for, the rest is remembered.
+func (d *desk) recordTold() (events iter.Seq2[runbooks.Event, error], fresh bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), freshen)
+	defer cancel()
+	after := uint64(0)
+	if fresh = len(d.told) == 0; !fresh {
+		after = d.told[len(d.told)-1].Seq
+	}
+	for e, err := range d.client.EventsAfter(ctx, after) {
+		if err != nil {
+			d.told = nil // the next look asks for all of it
+			return nil, false, err
+		}
+		d.told, fresh = append(d.told, e), true
+	}
+	return func(yield func(runbooks.Event, error) bool) {
+		for _, e := range d.told {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}, fresh, nil
 }
 
 // list is every section of the shelf with how it stands, then the broken

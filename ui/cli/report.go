@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -72,10 +74,13 @@ func (p *program) reportOf(w *world, name string) (report.Report, error) {
 	if err != nil {
 		return report.Report{}, err
 	}
-	o := report.Options{Now: p.Now(), Version: p.Version, Verified: "told by its supervisor, not verified here"}
+	o := report.Options{Now: p.Now(), Version: p.Version, Verified: "told by its supervisor, not verified here", Scrub: w.redact}
 	if !w.far() {
 		v := journal.Verify(w.dir, nil)
 		o.Verified, o.Head, o.HeadHash = v.Status.String(), v.Head.Seq, runbooks.Hash(v.Head.Hash)
+		if v.Problem != "" {
+			o.Verified += ": " + v.Problem
+		}
 	}
 	for _, r := range all {
 		if r.ID != run.ID && r.OpenedAt.Before(run.OpenedAt) && runbooks.Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == runbooks.Key(run.Opened.Site, run.Opened.Runbook, run.Opened.Section) {
@@ -84,18 +89,48 @@ func (p *program) reportOf(w *world, name string) (report.Report, error) {
 	}
 	if book, err := p.pinned(run.Opened.Path, []byte(run.Opened.Source)); err == nil {
 		if section, ok := book.Section(run.Opened.Section); ok {
-			o.Budget = section.Budget
+			o.Budget, o.InWindow = section.Budget, section.InWindow()
 		}
 	}
 	return report.Of(run, o), nil
 }
 
-// place writes a report beside its final name and renames it, so that there is
-// never half of one; it follows no link and replaces nothing without force.
+// place writes a report where nothing is, or with force over a file. It follows
+// no link, and there is never half of a report.
 func place(path string, content []byte, force bool) error {
-	if info, err := os.Lstat(path); err == nil && (!force || !info.Mode().IsRegular()) {
+	if force {
+		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+			return usage("write it elsewhere", "%s is not a file", path)
+		}
+		return replace(path, content)
+	}
+	if err := reserve(path); err != nil {
+		return err
+	}
+	err := replace(path, content)
+	if err != nil {
+		os.Remove(path) //nolint:errcheck // ours, and empty; the error that counts is told
+	}
+	return err
+}
+
+// reserve takes a name that nobody has.
+func reserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrExist) {
 		return usage("--force overwrites a file", "%s exists", path)
 	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
+	}
+	return nil
+}
+
+// replace writes beside the final name, for its owner alone, and renames.
+func replace(path string, content []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".opsdeck-report-")
 	if err != nil {
 		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
