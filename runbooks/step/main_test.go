@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/runbooks/step"
@@ -27,7 +28,21 @@ func TestMain(m *testing.M) {
 			os.Exit(role(step.Folder{Path: os.Args[2]}))
 		}
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(reaped{m})
+}
+
+// reaped are the tests with an end to every process that they began: each is
+// waited for by a goroutine, which ends when it does.
+type reaped struct{ *testing.M }
+
+func (r reaped) Run() int {
+	code := r.M.Run()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+			break // there are none
+		}
+	}
+	return code
 }
 
 // roles are the processes of the scenes by their first argument.

@@ -135,7 +135,7 @@ func TestWhatNobodySawIsResolvedByLooking(t *testing.T) {
 	desk.Wait, desk.Blind = map[string]int{"pg.set": 60}, true
 	acting(t, desk, func(pl *player) {
 		pl.press("x", "y")
-		desk.Dies = true
+		desk.Dies.Store(true)
 		time.Sleep(time.Second)
 		pl.run(nil)
 		pl.shows("outcome unknown, verify")

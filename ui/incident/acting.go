@@ -3,6 +3,7 @@ package incident
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -14,8 +15,8 @@ import (
 // Desk.Wait gives it, with a line of output a second.
 type deeds struct {
 	desk  *Desk
-	begun time.Time
-	ended bool // cancelled
+	begun atomic.Pointer[time.Time]
+	ended atomic.Bool // cancelled
 }
 
 // actions are those of a desk's session.
@@ -48,10 +49,10 @@ func (a *deeds) Probe(_ context.Context, c checks.Check, _ checks.Own, _ checks.
 		return checks.Result{ID: c.ID, Level: checks.Unknown, At: a.desk.Clock(), Err: "the server is away"}
 	}
 	level := checks.OK
-	if a.ended {
+	if a.ended.Load() {
 		level = checks.Crit
 	}
-	return checks.Result{ID: c.ID, Level: level, At: a.desk.Clock(), Note: "log_statement is none", Facts: []fact.Fact{fact.Flag("done", !a.ended)}}
+	return checks.Result{ID: c.ID, Level: level, At: a.desk.Clock(), Note: "log_statement is none", Facts: []fact.Fact{fact.Flag("done", !a.ended.Load())}}
 }
 
 // Prepare implements runbooks.Deeds, as do those below.
@@ -59,19 +60,23 @@ func (a *deeds) Prepare(runbooks.Deed) (string, error) { return "step", nil }
 
 // Start begins.
 func (a *deeds) Start(string) (runbooks.ActionStarted, error) {
-	a.begun = a.desk.Clock()
+	now := a.desk.Clock()
+	a.begun.Store(&now)
 	return runbooks.ActionStarted{PID: 4711, Start: 99, Boot: "b"}, nil
 }
+
+// since is how long it has been doing it.
+func (a *deeds) since() time.Duration { return a.desk.Clock().Sub(*a.begun.Load()) }
 
 // Look says how it stands.
 func (a *deeds) Look(string) runbooks.DeedStatus {
 	switch {
-	case a.desk.Dies:
+	case a.desk.Dies.Load():
 		return runbooks.DeedStatus{State: runbooks.DeedGone}
-	case a.ended:
+	case a.ended.Load():
 		res := checks.Result{Level: checks.Unknown, At: a.desk.Clock(), Err: "cancelled"}
 		return runbooks.DeedStatus{State: runbooks.DeedFinished, Outcome: runbooks.ActionFinished{Result: res, Cancelled: true}}
-	case a.desk.Clock().Sub(a.begun) < time.Duration(a.desk.Wait["pg.set"])*time.Second:
+	case a.since() < time.Duration(a.desk.Wait["pg.set"])*time.Second:
 		return runbooks.DeedStatus{State: runbooks.DeedRunning}
 	}
 	res := checks.Result{Level: checks.OK, At: a.desk.Clock(), Note: "log_statement is none"}
@@ -80,7 +85,7 @@ func (a *deeds) Look(string) runbooks.DeedStatus {
 
 // Cancel ends it.
 func (a *deeds) Cancel(context.Context, string) error {
-	a.ended = true
+	a.ended.Store(true)
 	return nil
 }
 
@@ -89,7 +94,7 @@ func (a *deeds) Scratch(string) string { return "" }
 
 // Live is a line a second.
 func (a *deeds) Live(_ string, from int64) (runbooks.Live, error) {
-	at := int64(a.desk.Clock().Sub(a.begun).Seconds())
+	at := int64(a.since().Seconds())
 	text := ""
 	for i := from; i < at; i++ {
 		text += fmt.Sprintf("reloading backend %d\n", i+1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -77,12 +78,12 @@ type Desk struct {
 	Fail    error          // of Open
 	Wait    map[string]int // seconds that a check takes by the clock of the bubble, by item
 
-	Loose   bool   // the section is walked in any order
-	Danger  int    // of the action, beyond the document's
-	Refuses string // why the action's preview refuses
-	MayNot  string // why no action may begin
-	Dies    bool   // the action ends without a word
-	Blind   bool   // nobody can see from outside what became of it
+	Loose   bool        // the section is walked in any order
+	Danger  int         // of the action, beyond the document's
+	Refuses string      // why the action's preview refuses
+	MayNot  string      // why no action may begin
+	Dies    atomic.Bool // the action ends without a word
+	Blind   bool        // nobody can see from outside what became of it
 
 	mu     sync.Mutex
 	events []runbooks.Event
