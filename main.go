@@ -30,6 +30,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
+	"github.com/advanced-lms/opsdeck/checks/retention"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
 	"github.com/advanced-lms/opsdeck/checks/web"
@@ -47,9 +48,23 @@ func run() int {
 	return cli.Main(ctx, cli.Program{
 		Version: version(),
 		Families: []checks.Family{
-			system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
-			docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
-			command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), host.Family(), record.Family(),
+			backup.Family(),
+			calendar.Family(),
+			command.Family(),
+			docker.Family(),
+			files.Family(),
+			host.Family(),
+			logs.Family(),
+			maintenance.Family(),
+			notify.Family(),
+			postgres.Family(),
+			prometheus.Family(),
+			record.Family(),
+			redis.Family(),
+			retention.Family(),
+			system.Family(),
+			tlscert.Family(),
+			web.Family(),
 		},
 		Library: library.FS,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,

@@ -24,6 +24,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
+	"github.com/advanced-lms/opsdeck/checks/retention"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
 	"github.com/advanced-lms/opsdeck/checks/web"
@@ -34,9 +35,23 @@ import (
 // families are those that main joins; a test holds main to the same list.
 func families() []checks.Family {
 	return []checks.Family{
-		system.Family(), web.Family(), tlscert.Family(), postgres.Family(), redis.Family(),
-		docker.Family(), logs.Family(), backup.Family(), prometheus.Family(),
-		command.Family(), maintenance.Family(), notify.Family(), files.Family(), calendar.Family(), host.Family(), record.Family(),
+		backup.Family(),
+		calendar.Family(),
+		command.Family(),
+		docker.Family(),
+		files.Family(),
+		host.Family(),
+		logs.Family(),
+		maintenance.Family(),
+		notify.Family(),
+		postgres.Family(),
+		prometheus.Family(),
+		record.Family(),
+		redis.Family(),
+		retention.Family(),
+		system.Family(),
+		tlscert.Family(),
+		web.Family(),
 	}
 }
 

@@ -1,4 +1,4 @@
-package library_test
+package cli_test
 
 import (
 	"io/fs"
@@ -7,19 +7,6 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
-	"github.com/advanced-lms/opsdeck/checks/backup"
-	"github.com/advanced-lms/opsdeck/checks/calendar"
-	"github.com/advanced-lms/opsdeck/checks/docker"
-	"github.com/advanced-lms/opsdeck/checks/host"
-	"github.com/advanced-lms/opsdeck/checks/logs"
-	"github.com/advanced-lms/opsdeck/checks/maintenance"
-	"github.com/advanced-lms/opsdeck/checks/notify"
-	"github.com/advanced-lms/opsdeck/checks/postgres"
-	"github.com/advanced-lms/opsdeck/checks/prometheus"
-	"github.com/advanced-lms/opsdeck/checks/record"
-	"github.com/advanced-lms/opsdeck/checks/redis"
-	"github.com/advanced-lms/opsdeck/checks/system"
-	"github.com/advanced-lms/opsdeck/checks/web"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/library"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
@@ -27,10 +14,7 @@ import (
 
 func shelf(t *testing.T) markdown.Shelf {
 	t.Helper()
-	registry, err := checks.NewRegistry(
-		system.Family(), web.Family(), docker.Family(), postgres.Family(), prometheus.Family(), logs.Family(), backup.Family(),
-		redis.Family(), calendar.Family(), notify.Family(), maintenance.Family(), host.Family(), record.Family(),
-	)
+	registry, err := checks.NewRegistry(families()...)
 	if err != nil {
 		t.Fatal(err)
 	}
