@@ -125,6 +125,7 @@ type SiteFacts struct {
 	Notify      map[string]Notify
 	Commands    map[string]Command
 	Maintenance map[string]MaintenancePage
+	Files       map[string]ExpectedFile
 	Allow       Allow
 }
 

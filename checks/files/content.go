@@ -15,20 +15,23 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
+var params = []checks.Param{
+	{Name: "file", Type: checks.TextParam, Names: "files", Doc: "file of the site file, with all that is expected of it there; instead of the parameters below", Example: "db-maintenance"},
+	{Name: "path", Type: checks.TextParam, Check: checkPath, Doc: "absolute path of the file", Example: "/usr/local/bin/db-maintenance.sh"},
+	{Name: "contains", Type: checks.TextsParam, Doc: "texts that must all be in it", Example: "set -euo pipefail"},
+	{Name: "absent", Type: checks.TextsParam, Doc: "texts none of which may be in it", Example: "admin@yourdomain.com"},
+	{Name: "matches", Type: checks.TextParam, Check: checkPattern, Doc: "regular expression that must match; ^ and $ are those of a line", Example: `^server_tokens\s+off;`},
+	{Name: "sha256", Type: checks.TextParam, Check: checkHash, Doc: "the file's expected SHA-256, in hex"},
+	{Name: "mode", Type: checks.TextParam, Check: checkMode, Doc: "expected permissions in octal, in quotes", Example: "0755"},
+	{Name: "owner", Type: checks.TextParam, Doc: "expected owner, by name or number", Example: "root"},
+	{Name: "follow", Type: checks.BoolParam, Default: true, Doc: "whether the file may be a symbolic link"},
+}
+
 // Content compares a file with what is expected of it.
 var Content = module(checks.Module{
-	Name: "file.content",
-	Doc:  "Compares a file's content, mode and owner with what is expected, without showing what it says",
-	Params: []checks.Param{
-		{Name: "path", Type: checks.TextParam, Required: true, Check: checkPath, Doc: "absolute path of the file", Example: "/usr/local/bin/db-maintenance.sh"},
-		{Name: "contains", Type: checks.TextsParam, Doc: "texts that must all be in it", Example: "set -euo pipefail"},
-		{Name: "absent", Type: checks.TextsParam, Doc: "texts none of which may be in it", Example: "admin@yourdomain.com"},
-		{Name: "matches", Type: checks.TextParam, Check: checkPattern, Doc: "regular expression that must match; ^ and $ are those of a line", Example: `^server_tokens\s+off;`},
-		{Name: "sha256", Type: checks.TextParam, Check: checkHash, Doc: "the file's expected SHA-256, in hex"},
-		{Name: "mode", Type: checks.TextParam, Check: checkMode, Doc: "expected permissions in octal, in quotes", Example: "0755"},
-		{Name: "owner", Type: checks.TextParam, Doc: "expected owner, by name or number", Example: "root"},
-		{Name: "follow", Type: checks.BoolParam, Default: true, Doc: "whether the file may be a symbolic link"},
-	},
+	Name:   "file.content",
+	Doc:    "Compares a file's content, mode and owner with what is expected, without showing what it says",
+	Params: params,
 	Facts: []fact.Spec{
 		{Name: "present", Type: fact.Bool, Doc: "there is such a file"},
 		{Name: "matched", Type: fact.Bool, Optional: true, Doc: "contains, absent, matches and sha256 all hold; absent if none is given"},
@@ -89,6 +92,10 @@ func content(_ context.Context, env checks.Env, args checks.Args) (checks.Findin
 	if env.Root == "" {
 		return checks.Findings{}, checks.Failed(checks.Unconfigured, "no host to look at: the root directory is not set")
 	}
+	args, err := wanted(env, args)
+	if err != nil {
+		return checks.Findings{}, err
+	}
 	path := args.Text("path")
 	file, err := read(env.Root, path, args.Bool("follow"))
 	f := checks.Findings{Target: path}
@@ -112,6 +119,27 @@ func content(_ context.Context, env checks.Env, args checks.Args) (checks.Findin
 		f.Note = wrong[0]
 	}
 	return f, nil
+}
+
+// wanted are the arguments themselves, or those of the site file's entry that
+// they name.
+func wanted(env checks.Env, args checks.Args) (checks.Args, error) {
+	name := args.Text("file")
+	if name == "" {
+		if args.Text("path") == "" {
+			return args, checks.Failed(checks.Unconfigured, "neither a path nor a file of the site file is given")
+		}
+		return args, nil
+	}
+	entry, ok := env.Site.Files[name]
+	if !ok {
+		return args, checks.NotHere{What: fmt.Sprintf("%q under files", name)}
+	}
+	bound, problems := checks.Bind(&checks.Module{Name: "file.content", Params: params}, entry.With)
+	if len(problems) > 0 {
+		return args, checks.Failed(checks.Unconfigured, "%s: %w", entry.Origin, problems[0])
+	}
+	return bound, nil
 }
 
 func now(env checks.Env) time.Time {

@@ -86,6 +86,32 @@ func TestScenes(t *testing.T) {
 	}
 }
 
+// TestAFileOfTheSiteFileBringsItsExpectations: a shipped runbook names it and
+// knows neither its path nor its hash.
+func TestAFileOfTheSiteFileBringsItsExpectations(t *testing.T) {
+	t.Parallel()
+	env := checks.Env{Root: root(t), Site: checks.SiteFacts{Files: map[string]checks.ExpectedFile{
+		"job":     {Name: "job", With: map[string]any{"path": "/job", "sha256": strings.Repeat("0", 64)}},
+		"reader":  {Name: "reader", With: map[string]any{"path": "/job", "contains": "set -eu", "mode": "0755"}},
+		"damaged": {Name: "damaged", With: map[string]any{"path": "job"}, Origin: "site:3:5"},
+	}}}
+	for _, tt := range []struct {
+		with  map[string]any
+		level checks.Level
+		says  string
+	}{
+		{map[string]any{"file": "job"}, checks.Crit, "changed: sha256"},
+		{map[string]any{"file": "reader"}, checks.OK, "mode 0755"},
+		{map[string]any{"file": "nowhere"}, checks.Skipped, `"nowhere" under files`},
+		{map[string]any{"file": "damaged"}, checks.Unknown, "site:3:5"},
+		{nil, checks.Unknown, "neither a path nor a file"},
+	} {
+		if res := checktest.Run(t, env, Content, tt.with); res.Level != tt.level || !strings.Contains(res.Note+res.Err, tt.says) {
+			t.Errorf("%v: %v %q %q", tt.with, res.Level, res.Note, res.Err)
+		}
+	}
+}
+
 func TestASocketIsNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -148,7 +174,7 @@ func TestExpectationsThatMeanNothingDoNotBind(t *testing.T) {
 	t.Parallel()
 	for _, with := range []map[string]any{
 		{"path": "job"}, {"path": "/job", "matches": "("}, {"path": "/job", "sha256": "abc"},
-		{"path": "/job", "mode": 420}, {"path": "/job", "mode": "rwx"}, {},
+		{"path": "/job", "mode": 420}, {"path": "/job", "mode": "rwx"},
 	} {
 		if _, problems := checks.NewCheck(Content, "job", with, checks.Rules{}); len(problems) == 0 {
 			t.Errorf("%v binds", with)

@@ -21,19 +21,21 @@ type mark struct {
 // A format knows one way to write a stamp. start is where in a line it would
 // begin, negative if the line cannot have one; most begin at a fixed place.
 type format struct {
-	name  string
-	start func(line []byte) int
-	parse func(line []byte, from int, z zones) (mark, bool)
+	name   string
+	start  func(line []byte) int
+	parse  func(line []byte, from int, z zones) (mark, bool)
+	inside bool // it does not begin the line: in a file of another format it is a date in a text
 }
 
 // textFormats in the order in which they are tried on the first line.
 var textFormats = []*format{
-	{"iso", startISO, parseISO},
-	{"syslog", startSyslog, parseSyslog},
-	{"combined", startCombined, parseCombined},
-	{"redis", startRedis, parseRedis},
-	{"epoch", startEpoch, parseEpoch},
-	{"inline", startInline, parseISO},
+	{"iso", startISO, parseISO, false},
+	{"syslog", startSyslog, parseSyslog, false},
+	{"combined", startCombined, parseCombined, false},
+	{"redis", startRedis, parseRedis, false},
+	{"epoch", startEpoch, parseEpoch, false},
+	{"inline", startInline, parseISO, true},
+	{"date", startDate, parseDate, true},
 }
 
 // formatsNamed are the formats that a source's "format" allows; JSON lines
@@ -85,8 +87,8 @@ func (s *stamper) look(line []byte) (mark, bool) {
 
 func (s *stamper) lookText(line []byte) (mark, *format, bool) {
 	for i, f := range s.text {
-		if f.name == "inline" && s.plain {
-			continue // another format is this file's; a date in a text is not a stamp
+		if f.inside && s.plain {
+			continue
 		}
 		from := f.start(line)
 		if from < 0 {
@@ -96,8 +98,8 @@ func (s *stamper) lookText(line []byte) (mark, *format, bool) {
 		if !ok {
 			continue
 		}
-		s.plain = s.plain || f.name != "inline"
-		if i > 0 && f.name != "inline" {
+		s.plain = s.plain || !f.inside
+		if i > 0 && !f.inside {
 			copy(s.text[1:i+1], s.text[:i])
 			s.text[0] = f
 		}
@@ -300,4 +302,51 @@ func startInline(line []byte) int {
 		}
 	}
 	return -1
+}
+
+const weekdays = "Mon Tue Wed Thu Fri Sat Sun "
+
+// startDate finds what date(1) prints, as scripts put it into their own lines:
+// "=== Completed: Mon Nov 23 03:07:12 UTC 2026 ===".
+func startDate(line []byte) int {
+	reach := min(len(line)-28, inlineReach) + 1
+	for i := 0; i < reach; i++ {
+		if line[i+3] != ' ' || line[i+7] != ' ' || i > 0 && isWord(line[i-1]) || monthAt(line, i+4) == 0 {
+			continue
+		}
+		if at := bytes.Index([]byte(weekdays), line[i:i+4]); at >= 0 && at%4 == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// parseDate reads "Mon Nov 23 03:07:12 UTC 2026" and, of a locale that counts to
+// twelve, "Mon Nov 23 03:07:12 AM UTC 2026".
+func parseDate(line []byte, from int, z zones) (mark, bool) {
+	c := civil{month: monthAt(line, from+4)}
+	if c.day = digits(line, from+8, 2); line[from+8] == ' ' {
+		c.day = digits(line, from+9, 1)
+	}
+	behind := clockAt(line, from+11, &c)
+	if c.day < 1 || behind == 0 {
+		return mark{}, false
+	}
+	zone := behind
+	if half := line[zone:min(zone+4, len(line))]; string(half) == " AM " || string(half) == " PM " {
+		if c.hour %= 12; half[1] == 'P' {
+			c.hour += 12
+		}
+		zone += 3
+	}
+	space := bytes.IndexByte(line[zone+1:], ' ')
+	if space < 0 {
+		return mark{}, false
+	}
+	year := zone + 1 + space + 1
+	if c.year = digits(line, year, 4); c.year < 0 || !c.valid() {
+		return mark{}, false
+	}
+	at, _, ok := z.resolve(line[:year-1], zone, c)
+	return mark{at: at, from: from, minute: from + 16, zone: behind, end: year + 4, span: time.Minute}, ok
 }

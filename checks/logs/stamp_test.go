@@ -47,6 +47,11 @@ func TestStampsOfEveryKindAreRead(t *testing.T) {
 		{`INFO 2026-11-23 03:07:12,345 level first`, local},
 		{`time="2026-11-23T03:07:12Z" level=error msg=logfmt`, utc},
 		{`2026-11-23T03:07:12-05 offset of hours`, "2026-11-23T08:07:12Z"},
+		{`=== Database Maintenance Completed: Mon Nov 23 03:07:12 UTC 2026 ===`, utc},
+		{`=== Completed: Mon Nov 23 04:07:12 CET 2026`, utc},
+		{`Started: Mon Nov 23 03:07:12 AM UTC 2026`, utc},
+		{`Started: Mon Nov 23 03:07:12 PM UTC 2026`, "2026-11-23T15:07:12Z"},
+		{`Started: Sun Nov  1 03:07:12 +01 2026`, "2026-11-01T02:07:12Z"},
 		{`2026-06-30 23:59:60 UTC leap second`, "2026-07-01T00:00:00Z"},
 	}
 	for _, tt := range tests {

@@ -194,28 +194,10 @@ func (p *builder) namesExist(m *checks.Module, b block, c checks.Check) {
 		if param.Names == "" || name == "" {
 			continue
 		}
-		if entries := p.entries(param.Names); !slices.Contains(entries, name) {
+		if entries := p.site.Facts().Entries(param.Names); !slices.Contains(entries, name) {
 			p.at(p.argumentNode(b, param.Name), Error, codeUnknownWord, fmt.Sprintf("there is no %q under %s", name, param.Names), checks.Nearest(name, entries))
 		}
 	}
-}
-
-func (p *builder) entries(section string) []string {
-	switch section {
-	case "logs":
-		return keys(p.site.Logs)
-	case "queries":
-		return keys(p.site.Queries)
-	case "backups":
-		return keys(p.site.Backups)
-	case "notify":
-		return keys(p.site.Notify)
-	case "commands":
-		return keys(p.site.Commands)
-	case "maintenance":
-		return keys(p.site.Maintenance)
-	}
-	return nil
 }
 
 // needsExist: a need names another check, and no check needs itself by way of

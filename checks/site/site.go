@@ -31,6 +31,7 @@ type Site struct {
 	Notify      map[string]checks.Notify
 	Commands    map[string]checks.Command
 	Maintenance map[string]checks.MaintenancePage
+	Files       map[string]checks.ExpectedFile
 	Allow       checks.Allow
 	Retention   Retention
 	Team        *checks.Connection
@@ -92,7 +93,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Allow: s.Allow,
 	}
 }
 

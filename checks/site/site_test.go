@@ -44,6 +44,7 @@ func catalogue(t testing.TB) *checks.Registry {
 		checks.Family{Name: "prometheus", Kind: "prometheus", Modules: []*checks.Module{module("metric.query", "prometheus", required("query", checks.TextParam))}},
 		checks.Family{Name: "backup", Modules: []*checks.Module{module("backup.fresh", "", named("set", "backups")), module("backup.integrity", "", named("set", "backups"))}},
 		checks.Family{Name: "logs", Modules: []*checks.Module{module("log.count", "", named("source", "logs"))}},
+		checks.Family{Name: "files", Modules: []*checks.Module{module("file.content", "", text("path"), checks.Param{Name: "sha256", Type: checks.TextParam, Check: func(any) error { return errors.New("no hash") }})}},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +174,9 @@ func TestEveryProblemIsReportedAtItsPlace(t *testing.T) {
 		{"user of a webhook", head + "notify: {ops: {webhook: \"http://h\", user: u, password: \"${env:PG_PASS}\"}}\n", "S101 notify ops has a user"},
 		{"password in clear", head + "notify: {ops: {smtp: \"smtp://h\", from: a@b, user: u, password: clear-text}}\n", "S109 notify ops.password stands in the file in clear text"},
 		{"closed by nothing", head + "maintenance: {web: {url: \"http://a/\", exempt: \"http://a/health\"}}\n", `3:15 S103 maintenance web needs "flag" or "snippet"`},
+		{"file without a path", head + "files: {job: {mode: \"0755\"}}\n", `3:9 S103 file job needs "path"`},
+		{"file with half a hash", head + "files: {job: {path: /a, sha256: abc}}\n", `3:25`},
+		{"file with an unknown wish", head + "files: {job: {path: /a, hash: abc}}\n", `no parameter "hash"`},
 		{"closed twice", head + "maintenance: {web: {flag: /a, snippet: /b, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `S102 maintenance web has both "flag" and "snippet"`},
 		{"snippet nobody reads", head + "maintenance: {web: {snippet: /b, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `S103 maintenance web needs "reload"`},
 		{"reload of nothing", head + "commands: {nginx-reload: {argv: [/usr/sbin/nginx]}}\nmaintenance: {web: {snippet: /b, reload: nginx-relaod, url: \"http://a/\", exempt: \"http://a/health\"}}\n", `4:42 S104 maintenance web reloads by "nginx-relaod", which is not under commands (did you mean "nginx-reload"?)`},

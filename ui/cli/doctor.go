@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -240,25 +241,7 @@ func (w *world) lacks(c checks.Check) error {
 	}
 	for _, param := range c.Module.Params {
 		name := c.Args.Text(param.Name)
-		if name == "" {
-			continue
-		}
-		there := true
-		switch param.Names {
-		case "logs":
-			_, there = facts.Logs[name]
-		case "queries":
-			_, there = facts.Queries[name]
-		case "backups":
-			_, there = facts.Backups[name]
-		case "notify":
-			_, there = facts.Notify[name]
-		case "commands":
-			_, there = facts.Commands[name]
-		case "maintenance":
-			_, there = facts.Maintenance[name]
-		}
-		if !there {
+		if name != "" && param.Names != "" && !slices.Contains(facts.Entries(param.Names), name) {
 			return fmt.Errorf("no %q under %s", name, param.Names)
 		}
 	}

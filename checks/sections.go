@@ -1,0 +1,38 @@
+package checks
+
+import (
+	"maps"
+	"slices"
+)
+
+// An ExpectedFile is one entry under "files": a file of the host that has to be
+// there, and what file.content is to expect of it.
+type ExpectedFile struct {
+	Name   string
+	With   map[string]any // parameters of file.content, bound once when the site file is read
+	Origin string
+}
+
+// Entries are the names under a section of the site file that parameters refer
+// to (see Param.Names), sorted; nil if the section is empty or none of those.
+func (s SiteFacts) Entries(section string) []string {
+	switch section {
+	case "logs":
+		return sorted(s.Logs)
+	case "queries":
+		return sorted(s.Queries)
+	case "backups":
+		return sorted(s.Backups)
+	case "notify":
+		return sorted(s.Notify)
+	case "commands":
+		return sorted(s.Commands)
+	case "maintenance":
+		return sorted(s.Maintenance)
+	case "files":
+		return sorted(s.Files)
+	}
+	return nil
+}
+
+func sorted[V any](entries map[string]V) []string { return slices.Sorted(maps.Keys(entries)) }
