@@ -19,7 +19,7 @@ func (w *ward) deck() *screen.Terminal {
 	term.WaitFor("RUNBOOK")
 	term.Send("4z")
 	term.WaitFor("when needed")
-	for range 5 { // down to the ward's own section, wherever it stands
+	for range 60 { // down to the ward's own section, wherever it stands
 		if onCursor(term.Screen(), "count") {
 			break
 		}
