@@ -41,7 +41,7 @@ func (r *Runner) Probe(ctx context.Context, c Check, own Own, verify Rule) Resul
 // needs no slot; deadline, panics, scrubbing and judgement are those of Run.
 func (r *Runner) Act(ctx context.Context, c Check, own Own) Result {
 	began := time.Now()
-	got := r.call(ctx, c, c.Module.Run, own, actGrace)
+	got := r.call(ctx, c, c.Module.Run, own, actGrace, func() {})
 	return r.finish(c, got, r.Env().Now(), time.Since(began), 0)
 }
 
@@ -55,7 +55,7 @@ func (r *Runner) aside(ctx context.Context, c Check, own Own, do phase, judge fu
 		return res
 	}
 	c.ID += "#aside" // a hanging check must not keep its preview from being asked
-	got := r.call(ctx, c, do, own, grace)
+	got := r.call(ctx, c, do, own, grace, func() {})
 	res.At, res.Took = r.Env().Now(), time.Since(began)
 	r.scrub(&res, got.findings)
 	if got.err != nil {

@@ -31,6 +31,10 @@ const (
 	// order: a command gets 5 s between being asked and being killed, a
 	// container its stop time. Whoever cancels it ends it sooner if need be.
 	actGrace = 75 * time.Second
+
+	// patience is how long a check waits to begin: many may queue for a slow
+	// target, but not for ever for one that answers nobody.
+	patience = 30 * time.Second
 )
 
 // A Scrubber makes text fit to be shown and recorded: redacted and clean.
@@ -107,17 +111,17 @@ func (r *Runner) Run(ctx context.Context, c Check) Result {
 		return r.finish(c, outcome{err: Failed(Internal, "check %q has no module", c.ID)}, r.Env().Now(), 0, 0)
 	}
 	queued := time.Now()
-	release, err := r.admit(ctx, c)
-	if err != nil {
-		return r.finish(c, outcome{err: fmt.Errorf("waiting for a free slot: %w", err)}, r.Env().Now(), 0, time.Since(queued))
-	}
-	defer release()
 	if since, out := r.isHanging(c.ID); out {
 		return r.finish(c, outcome{err: Failed(Timeout, "the run of %s is still hanging", since.Format(time.TimeOnly))}, r.Env().Now(), 0, 0)
 	}
+	slots, err := r.admit(ctx, c)
+	if err != nil {
+		return r.finish(c, outcome{err: err}, r.Env().Now(), 0, time.Since(queued))
+	}
+	defer give(slots.pool)
 	waited := time.Since(queued)
 	began := time.Now()
-	got := r.call(ctx, c, c.Module.Run, Env{}, grace)
+	got := r.call(ctx, c, c.Module.Run, Env{}, grace, func() { give(slots.target) })
 	return r.finish(c, got, r.Env().Now(), time.Since(began), waited)
 }
 
@@ -132,8 +136,8 @@ type outcome struct {
 
 // call runs the module in a goroutine of its own, so that a call that ignores
 // its context can be abandoned. An abandoned check is not started again until
-// its call returns.
-func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace time.Duration) outcome {
+// its call returns; then, and not before, after is called.
+func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace time.Duration, after func()) outcome {
 	deadline := c.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -145,6 +149,7 @@ func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace tim
 	done := make(chan outcome, 1)
 	began := r.Env().Now()
 	go func() {
+		defer after()
 		defer r.returned(c.ID)
 		done <- r.guarded(ctx, c, do, env)
 	}()
@@ -211,21 +216,33 @@ func (r *Runner) returned(id string) {
 	delete(r.hanging, id)
 }
 
+// slots are those that a run has. The pool's is for the time of the run; the
+// target's is kept by a call that was abandoned, which burdens it still.
+type slots struct{ pool, target chan struct{} }
+
 // admit waits for a slot in the check's pool and at its target.
-func (r *Runner) admit(ctx context.Context, c Check) (release func(), err error) {
-	pool := r.local
+func (r *Runner) admit(ctx context.Context, c Check) (slots, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	want := slots{pool: r.local, target: r.targetSlots(c)}
 	if c.Module.Reach == Network {
-		pool = r.remote
+		want.pool = r.remote
 	}
-	target := r.targetSlots(c)
-	if err := take(ctx, target); err != nil {
-		return nil, err
+	if err := take(ctx, want.target); err != nil {
+		return slots{}, noSlot(err, fmt.Sprintf("%d other checks are at this target and do not end", perTarget))
 	}
-	if err := take(ctx, pool); err != nil {
-		give(target)
-		return nil, err
+	if err := take(ctx, want.pool); err != nil {
+		give(want.target)
+		return slots{}, noSlot(err, "all slots are taken")
 	}
-	return func() { give(pool); give(target) }, nil
+	return want, nil
+}
+
+func noSlot(err error, why string) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Failed(Timeout, "not begun within %s: %s", fact.FormatDuration(patience), why)
+	}
+	return fmt.Errorf("waiting for a free slot: %w", err)
 }
 
 func take(ctx context.Context, slots chan struct{}) error {

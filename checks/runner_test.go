@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,58 @@ func TestNoMoreThanTwoRunsAtOneTarget(t *testing.T) {
 		}
 		if waited != 2*time.Second {
 			t.Errorf("the last one waited %v, want 2s: waiting is not part of the deadline", waited)
+		}
+	})
+}
+
+// TestHangingCallsKeepTheirTargetAndNothingElse: a target that answers nobody
+// gets no third call, and its checks do not take the slots of others.
+func TestHangingCallsKeepTheirTargetAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		calls := map[string]int{}
+		var mu sync.Mutex
+		sick := &Module{Name: "pg.sick", Kind: "postgres", Reach: Network, Timeout: time.Second, Run: func(_ context.Context, env Env, _ Args) (Findings, error) {
+			mu.Lock()
+			calls[env.Check]++
+			mu.Unlock()
+			<-release
+			return Findings{}, nil
+		}}
+		r := NewRunner(Env{}, nil)
+		var all sync.WaitGroup
+		results := make([]Result, 20)
+		for i := range results {
+			all.Go(func() {
+				results[i] = r.Run(t.Context(), Check{ID: fmt.Sprintf("sick-%d", i), Module: sick})
+			})
+		}
+		all.Wait()
+		if len(calls) != 2 || r.Abandoned() != 2 {
+			t.Errorf("%d calls at one target, %d abandoned", len(calls), r.Abandoned())
+		}
+		late := 0
+		for _, res := range results {
+			if res.Level != Unknown || res.Class != Timeout {
+				t.Errorf("%s: %v %q", res.ID, res.Level, res.Err)
+			}
+			if strings.Contains(res.Err, "not begun within 30 s") {
+				late++
+			}
+		}
+		if late != 18 {
+			t.Errorf("%d were told that they had not begun", late)
+		}
+		well := &Module{Name: "http.well", Reach: Network, Timeout: time.Second, Run: func(context.Context, Env, Args) (Findings, error) {
+			return Findings{}, nil
+		}}
+		if res := r.Run(t.Context(), Check{ID: "well", Module: well}); res.Err != "" {
+			t.Errorf("another target: %s", res.Err)
+		}
+		close(release)
+		synctest.Wait()
+		if res := r.Run(t.Context(), Check{ID: "sick-0", Module: sick}); res.Err != "" {
+			t.Errorf("after they returned: %s", res.Err)
 		}
 	})
 }

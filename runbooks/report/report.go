@@ -294,7 +294,7 @@ func attemptOf(a runbooks.Attempt) Attempt {
 	if !a.Ended.IsZero() {
 		out.Ended, out.TookMs = &a.Ended, ms(a.Took())
 	}
-	out.SHA = shaOf(a.Result)
+	out.SHA = ResultHash(a.Result)
 	if a.Hold != nil {
 		out.Hold = holdOf(*a.Hold)
 	}
@@ -302,8 +302,8 @@ func attemptOf(a runbooks.Attempt) Attempt {
 	return out
 }
 
-// shaOf is the sha256 of a result as JSON, in the form in which it is recorded.
-func shaOf(r *checks.Result) string {
+// ResultHash is the sha256 of a result as JSON, in the form in which it is recorded.
+func ResultHash(r *checks.Result) string {
 	if r == nil {
 		return ""
 	}
@@ -331,7 +331,7 @@ func actionOf(a runbooks.Attempt) *Action {
 	act := &Action{
 		Target: p.Target, Fingerprint: p.Fingerprint, Danger: a.Armed.Danger, PreviewSHA: a.Armed.Hash.String(), Preview: p.Note,
 		Crash: a.Armed.Crash, Typed: a.Typed, Signatures: remarksOf(a.Signatures), Confirmed: remarkOf(a.Confirmed), Verify: a.Armed.Verify,
-		Seen: a.Verified, SeenSHA: shaOf(a.Verified), Resolved: remarkOf(a.Resolved),
+		Seen: a.Verified, SeenSHA: ResultHash(a.Verified), Resolved: remarkOf(a.Resolved),
 	}
 	for _, d := range p.Detail {
 		if text, ok := careful(d); ok {

@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -33,6 +34,13 @@ func (p painter) level(l checks.Level) string {
 func (p painter) headline(r checks.Result) string {
 	line := fmt.Sprintf("%-15s %s", r.ID, summary(r))
 	return p.level(r.Level) + " " + ansi.Truncate(line, firstLineCells-8, "...")
+}
+
+// verdict is the first line of a list: its worst level, what is at it, and how
+// many of each. It keeps to the width; the tally is worth more than a long name.
+func (p painter) verdict(l checks.Level, worst, tally string) string {
+	room := firstLineCells - 8 - ansi.StringWidth(tally) - 2
+	return p.level(l) + " " + ansi.Truncate(clean.Line(worst, 0), max(8, room), "...") + ": " + tally
 }
 
 // summary is the note, or what kept the check from finding out.

@@ -13,6 +13,7 @@ import (
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
+	"github.com/advanced-lms/opsdeck/runbooks/report"
 )
 
 // lockPatience is how long "run" waits for whoever writes the journal.
@@ -196,7 +197,8 @@ type itemJSON struct {
 	Actor    string            `json:"actor,omitempty"`
 	Started  string            `json:"started,omitempty"`
 	Ended    string            `json:"ended,omitempty"`
-	Evidence any               `json:"evidence,omitempty"`
+	Typed    map[string]string `json:"typed,omitempty"`    // a confirmation's fields
+	Evidence string            `json:"evidence,omitempty"` // sha256 of the result as recorded
 	Attempts int               `json:"attempts"`
 	Guide    []int             `json:"guide,omitempty"`
 	Skipped  *runbooks.Remark  `json:"skipped,omitempty"`
@@ -222,8 +224,11 @@ func itemOf(run runbooks.Run, it runbooks.ItemRun) itemJSON {
 			out.Ended = a.Ended.Format(time.RFC3339Nano)
 		}
 		if len(a.Evidence) > 0 {
-			out.Evidence = a.Evidence
+			out.Typed = a.Evidence
 		}
+	}
+	if out.Result != nil {
+		out.Evidence = report.ResultHash(out.Result)
 	}
 	return out
 }
@@ -262,7 +267,8 @@ func (p *program) printRun(run runbooks.Run) error {
 		return printJSON(p.Stdout, runOf(run), true)
 	}
 	progress := run.Progress(time.Now())
-	fmt.Fprintf(p.Stdout, "%s %s  %s: %d of %d items decided\n", p.painter().level(run.Level()), run.ID, run.State, progress.Decided, progress.Total)
+	tally := fmt.Sprintf("%d of %d items decided, %s", progress.Decided, progress.Total, run.State)
+	fmt.Fprintf(p.Stdout, "%s\nrun %s\n", p.painter().verdict(run.Level(), worstItem(run), tally), run.ID)
 	group := ""
 	for _, it := range run.Items {
 		if it.Group != group {
@@ -272,6 +278,16 @@ func (p *program) printRun(run runbooks.Run) error {
 		p.printItem(it)
 	}
 	return nil
+}
+
+// worstItem is the first item at the run's level.
+func worstItem(run runbooks.Run) string {
+	for _, it := range run.Items {
+		if it.State.Level() == run.Level() {
+			return it.ID
+		}
+	}
+	return run.Opened.Section
 }
 
 func (p *program) printItem(it runbooks.ItemRun) {

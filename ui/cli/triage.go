@@ -80,9 +80,14 @@ func worstFirst(s watch.Snapshot) []watch.State {
 
 func (p *program) printTriage(s watch.Snapshot, ordered []watch.State) {
 	counts := s.Counts(s.At)
-	fmt.Fprintf(p.Stdout, "%d crit, %d unknown, %d warn, %d held, %d ok, %d not here\n",
-		counts[checks.Crit], counts[checks.Unknown], counts[checks.Warn], s.Held(), counts[checks.OK], counts[checks.Skipped])
 	paint := p.painter()
+	level, worst := checks.Skipped, "nothing to look at"
+	if len(ordered) > 0 {
+		level, worst = ordered[0].Result.Level, ordered[0].Check.ID
+	}
+	tally := fmt.Sprintf("%d crit, %d unknown, %d warn, %d held, %d ok, %d not here",
+		counts[checks.Crit], counts[checks.Unknown], counts[checks.Warn], s.Held(), counts[checks.OK], counts[checks.Skipped])
+	fmt.Fprintln(p.Stdout, paint.verdict(level, worst, tally))
 	for _, st := range ordered {
 		line := paint.headline(st.Result)
 		if st.HeldBy != "" {

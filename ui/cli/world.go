@@ -177,6 +177,10 @@ func (p *program) layers() []markdown.Layer {
 	return layers
 }
 
+// oldConnections is how long connections outlive the site file that named them:
+// longer than any check that was begun with them.
+const oldConnections = 2 * time.Minute
+
 // swap puts a site that was read again in place: its checks find its
 // connections, and the old ones are closed when their runs are over.
 func (w *world) swap(s *site.Site, registry *checks.Registry) {
@@ -185,7 +189,7 @@ func (w *world) swap(s *site.Site, registry *checks.Registry) {
 	w.handles = fresh
 	w.latest.Store(s)
 	w.runner.Use(w.env(s, fresh))
-	time.AfterFunc(checks.DefaultTimeout, old.close)
+	time.AfterFunc(oldConnections, old.close)
 }
 
 // close ends what the world opened. Samples that were not written are.
