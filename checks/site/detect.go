@@ -1,7 +1,10 @@
 package site
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -101,17 +104,23 @@ func (h Host) postgres(ctx context.Context) []checks.Connection {
 }
 
 func (h Host) dsn(host, port string) string {
-	dsn := fmt.Sprintf("host=%s port=%s", host, port)
-	for key, name := range map[string]string{"user": "PGUSER", "dbname": "PGDATABASE"} {
-		if value := h.Env(name); value != "" {
-			dsn += fmt.Sprintf(" %s=%s", key, value)
-		}
+	dsn := "host=" + dsnValue(host) + " port=" + dsnValue(port)
+	if user := h.Env("PGUSER"); user != "" {
+		dsn += " user=" + dsnValue(user)
 	}
-	if h.Env("PGDATABASE") == "" {
-		dsn += " dbname=postgres"
-	}
-	return dsn
+	return dsn + " dbname=" + dsnValue(cmp.Or(h.Env("PGDATABASE"), "postgres"))
 }
+
+// dsnValue is a value of a DSN of keywords: what is not plain stands in quotes, so
+// that no value adds a keyword of its own.
+func dsnValue(value string) string {
+	if plainValue.MatchString(value) {
+		return value
+	}
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+}
+
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9_./:@-]+$`)
 
 func (h Host) redis(ctx context.Context) []checks.Connection {
 	for _, c := range []struct{ network, address, url string }{
@@ -166,25 +175,52 @@ func (h Host) glob(pattern string) []string {
 // before the date.
 var dumpName = regexp.MustCompile(`^(.*?)[-_.]?\d{4}-?\d{2}-?\d{2}.*\.(sql|dump|sql\.gz|dump\.gz|tar\.gz)$`)
 
+// backups are the series of dated dumps, each a set of its own: a folder that
+// holds those of a database and those of its media has two.
 func (h Host) backups() map[string]checks.BackupSet {
 	found := map[string]checks.BackupSet{}
 	for _, dir := range append(h.glob("/var/backups/*"), h.glob("/backup")...) {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, e := range entries[max(0, len(entries)-200):] {
-			m := dumpName.FindStringSubmatch(e.Name())
-			if m == nil || !e.Type().IsRegular() {
-				continue
-			}
+		globs := series(dir)
+		for i, glob := range globs {
 			name := filepath.Base(dir)
+			if len(globs) > 1 {
+				name = fmt.Sprintf("%s-%d", name, i+1)
+			}
 			real := "/" + strings.TrimPrefix(strings.TrimPrefix(dir, h.Root), "/")
-			found[name] = checks.BackupSet{Name: name, Dir: real, Glob: m[1] + "*." + m[2], Origin: "detected"}
-			break
+			found[name] = checks.BackupSet{Name: name, Dir: real, Glob: glob, Origin: "detected"}
 		}
 	}
 	return found
+}
+
+// mostEntries and mostSeries bound what detection looks at in one folder.
+const (
+	mostEntries = 5000
+	mostSeries  = 8
+)
+
+func series(dir string) []string {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(mostEntries)
+	if err != nil {
+		return nil // a file, or none of ours
+	}
+	var globs []string
+	for _, e := range entries {
+		m := dumpName.FindStringSubmatch(e.Name())
+		if m == nil || !e.Type().IsRegular() {
+			continue
+		}
+		if glob := m[1] + "*." + m[2]; !slices.Contains(globs, glob) {
+			globs = append(globs, glob)
+		}
+	}
+	slices.Sort(globs)
+	return globs[:min(len(globs), mostSeries)]
 }
 
 // services: a certificate check for the names that certbot keeps here.
@@ -192,7 +228,7 @@ func (h Host) services(s *Site, reg *checks.Registry) []checks.Check {
 	var targets []string
 	for _, dir := range h.glob("/etc/letsencrypt/live/*") {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			targets = append(targets, filepath.Base(dir)+":443")
+			targets = append(targets, names(dir)...)
 		}
 	}
 	m, ok := reg.Lookup("tls.expiry")
@@ -205,4 +241,33 @@ func (h Host) services(s *Site, reg *checks.Registry) []checks.Check {
 	}
 	c.Every, c.Origin = time.Hour, "detected"
 	return []checks.Check{c}
+}
+
+// names are the hosts that a lineage of certbot is for: those in its
+// certificate, or the folder's name if that may not be read. A wildcard names no
+// host that could be asked.
+func names(dir string) []string {
+	fallback := []string{filepath.Base(dir) + ":443"}
+	raw, err := read(filepath.Join(dir, "cert.pem"))
+	if err != nil {
+		return fallback
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return fallback
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return fallback
+	}
+	var hosts []string
+	for _, name := range cert.DNSNames {
+		if !strings.HasPrefix(name, "*") {
+			hosts = append(hosts, name+":443")
+		}
+	}
+	if len(hosts) == 0 {
+		return fallback
+	}
+	return hosts
 }

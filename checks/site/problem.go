@@ -57,7 +57,8 @@ func (p Problem) Pointed() string {
 	if p.Excerpt == "" {
 		return p.String()
 	}
-	return fmt.Sprintf("%s\n    %s\n    %s^", p, p.Excerpt, strings.Repeat(" ", max(0, p.Col-1)))
+	line, col := around(p.Excerpt, max(0, p.Col-1))
+	return fmt.Sprintf("%s\n    %s\n    %s^", p, line, strings.Repeat(" ", col))
 }
 
 // Problems are all that is wrong with a file, in its order.
@@ -80,4 +81,25 @@ func (ps Problems) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// excerptWidth is how much of a long line is shown around its problem.
+const excerptWidth = 72
+
+// around is the part of a line that has the place at col, and where it is there.
+func around(line string, col int) (part string, at int) {
+	runes := []rune(line)
+	if len(runes) <= excerptWidth {
+		return line, col
+	}
+	from := min(max(0, col-excerptWidth/2), len(runes)-excerptWidth)
+	to := from + excerptWidth
+	part, at = string(runes[from:to]), col-from
+	if from > 0 {
+		part, at = "..."+part, at+3
+	}
+	if to < len(runes) {
+		part += "..."
+	}
+	return part, at
 }

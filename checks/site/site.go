@@ -137,21 +137,9 @@ func Find(flag string, env func(string) string) (string, error) {
 // Load reads a site file. The Site is nil when a problem is an error; warnings
 // come with a Site. An error means that the file could not be read at all.
 func Load(path string, reg *checks.Registry, env func(string) string) (*Site, Problems, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	src, err := read(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the site file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the site file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("the site file %s is not a regular file", path)
-	}
-	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the site file: %w", err)
+		return nil, nil, err
 	}
 	s, problems := Parse(path, src, reg, env)
 	if who := WritableByOthers(path); who != "" {
@@ -161,6 +149,28 @@ func Load(path string, reg *checks.Registry, env func(string) string) (*Site, Pr
 		s.Hash = sha256.Sum256(src)
 	}
 	return s, problems, nil
+}
+
+// read is what stands in a site file: a regular one, and not more than the
+// parser takes.
+func read(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("the site file %s is not a regular file", path)
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the site file: %w", err)
+	}
+	return src, nil
 }
 
 // WritableByOthers names the file, or the directory above it, that somebody

@@ -1,9 +1,17 @@
 package site
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+
 	"context"
 	"errors"
 	"fmt"
+	"github.com/jackc/pgx/v5/pgconn"
 	"net"
 	"os"
 	"path/filepath"
@@ -392,6 +400,78 @@ func TestAHostIsDetectedReadOnlyAndWrittenDown(t *testing.T) {
 	}
 	if !slices.Equal(before, after) {
 		t.Errorf("detected %v, read back %v", before, after)
+	}
+}
+
+// TestDetectionTakesWordsForNothingButWords: no value of the environment adds a
+// keyword to a DSN, a folder of two series has two sets, and a certificate is
+// looked at under the names that stand in it.
+func TestDetectionTakesWordsForNothingButWords(t *testing.T) {
+	h := fixtureHost(t)
+	h.Env = func(name string) string {
+		return map[string]string{"PGUSER": "a b' sslmode=disable", "PGDATABASE": `x\y`}[name]
+	}
+	write(t, filepath.Join(h.Root, "var/backups/lms/media_20261123.tar.gz"), nil)
+	write(t, filepath.Join(h.Root, "etc/letsencrypt/live/lms.example.com/cert.pem"), certificate(t, "www.lms.example.com", "*.lms.example.com", "lms.example.com"))
+	s := Detect(t.Context(), h, catalogue(t))
+	c, _ := s.Connection("postgres", "main")
+	config, err := pgconn.ParseConfig(c.DSN)
+	if err != nil || config.User != "a b' sslmode=disable" || config.Database != `x\y` {
+		t.Errorf("%s: %v, user %q, database %q", c.DSN, err, config.User, config.Database)
+	}
+	if len(s.Backups) != 2 || s.Backups["lms-1"].Glob != "db_backup*.sql.gz" || s.Backups["lms-2"].Glob != "media*.tar.gz" {
+		t.Errorf("%+v", s.Backups)
+	}
+	cert, _ := s.Service("cert")
+	if got := cert.Args.Texts("targets"); !slices.Equal(got, []string{"www.lms.example.com:443", "lms.example.com:443"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func certificate(t *testing.T, names ...string) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: names}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// TestALongLineIsShownAroundItsProblem and what looks like a secret is not.
+func TestALongLineIsShownAroundItsProblem(t *testing.T) {
+	src := "schema: 1\nsite: s\nnotify: {ops: {smtp: \"smtp://a\", from: f, password: hunter22xyz, " + strings.Repeat("x-filler: aaaaaaaaaaaaaaaaaaaa, ", 1) + "wrong: 1, x-more: " + strings.Repeat("b", 300) + "}}\n"
+	_, problems := Parse("opsdeck.yaml", []byte(src), catalogue(t), environment)
+	found := false
+	for _, p := range problems {
+		shown := p.Pointed()
+		if strings.Contains(shown, "hunter22xyz") {
+			t.Errorf("the password is shown: %s", shown)
+		}
+		for _, line := range strings.Split(shown, "\n")[1:] {
+			if len(line) > 4+excerptWidth+7 {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+		if strings.Contains(p.Msg, `"wrong"`) {
+			lines := strings.Split(shown, "\n")
+			at := strings.Index(lines[2], "^")
+			found = at > 0 && at < len(lines[1])
+		}
+	}
+	if !found {
+		t.Errorf("no problem points into its line: %v", problems)
 	}
 }
 

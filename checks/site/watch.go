@@ -3,7 +3,6 @@ package site
 import (
 	"context"
 	"crypto/sha256"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -52,7 +51,7 @@ func Watch(ctx context.Context, path string, reg *checks.Registry, env func(stri
 
 // digest identifies the file's content; a file that cannot be read has none.
 func digest(path string) [32]byte {
-	raw, err := os.ReadFile(path)
+	raw, err := read(path)
 	if err != nil {
 		return [32]byte{}
 	}

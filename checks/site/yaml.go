@@ -115,12 +115,16 @@ func (r *reader) add(p Problem) {
 	p.File = r.file
 	p.Line = min(max(p.Line, 1), max(1, len(r.lines)))
 	if p.Excerpt == "" && p.Line <= len(r.lines) {
-		p.Excerpt = r.hide(printable(r.lines[p.Line-1]))
+		p.Excerpt = shapeless.Redact(r.hide(printable(r.lines[p.Line-1])))
 	}
 	p.Col = min(max(p.Col, 1), len(p.Excerpt)+1)
 	p.Msg, p.Hint = clean.Line(r.hide(p.Msg), 0), clean.Line(r.hide(p.Hint), 0)
 	r.problems = append(r.problems, p)
 }
+
+// shapeless knows secrets by their shape alone: the file may hold one that was
+// not read yet, or that stands where none is expected.
+var shapeless clean.Redactor
 
 // printable is a line of the file fit for a terminal, every character in its
 // column so that the caret still points at the right one.
