@@ -169,8 +169,11 @@ func TestHangingCallsKeepTheirTargetAndNothingElse(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(calls) != 2 || r.Abandoned() != 2 {
-			t.Errorf("%d calls at one target, %d abandoned", len(calls), r.Abandoned())
+		mu.Lock()
+		begun := len(calls)
+		mu.Unlock()
+		if begun != 2 || r.Abandoned() != 2 {
+			t.Errorf("%d calls at one target, %d abandoned", begun, r.Abandoned())
 		}
 		late := 0
 		for _, res := range results {
