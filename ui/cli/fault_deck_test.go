@@ -14,9 +14,7 @@ import (
 // deck starts the real deck on the ward and opens its one section.
 func (w *ward) deck() *screen.Terminal {
 	w.t.Helper()
-	env := append(os.Environ(), "HOME="+w.dir, "LC_ALL=C.UTF-8")
-	term := screen.Start(w.t, 100, 70, env, w.bin, "--site", filepath.Join(w.dir, "opsdeck.yaml"), "--state", filepath.Join(w.dir, "state"), "--runbooks", w.dir)
-	term.WaitFor("RUNBOOK")
+	term := w.terminal()
 	term.Send("4z")
 	term.WaitFor("when needed")
 	for range 60 { // down to the ward's own section, wherever it stands
@@ -28,6 +26,15 @@ func (w *ward) deck() *screen.Terminal {
 	}
 	term.Send("\r")
 	term.WaitUntil("the run is open", func(s string) bool { return strings.Contains(s, "count 0/1") || strings.Contains(s, "count 1/1") })
+	return term
+}
+
+// terminal is a deck as it comes up.
+func (w *ward) terminal() *screen.Terminal {
+	w.t.Helper()
+	env := append(os.Environ(), "HOME="+w.dir, "LC_ALL=C.UTF-8")
+	term := screen.Start(w.t, 100, 70, env, w.bin, "--site", filepath.Join(w.dir, "opsdeck.yaml"), "--state", filepath.Join(w.dir, "state"), "--runbooks", w.dir)
+	term.WaitFor("RUNBOOK")
 	return term
 }
 

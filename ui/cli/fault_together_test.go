@@ -13,6 +13,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
+	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
 
 // TestEightClientsBeginAnActionOnce: all arm and approve as fast as they can;
@@ -91,25 +92,34 @@ func TestTwoRunsDoNotWorkAtOneTarget(t *testing.T) {
 	}
 }
 
-// TestRandomDeathsLoseAndDoubleNothing kills supervisor and step with kill -9
-// at random times. What a client was told stands; what stands happened; nothing
-// happened twice.
+// TestRandomDeathsLoseAndDoubleNothing kills deck, supervisor, step and all of
+// them with kill -9 at random times, 1,000 times where OPSDECK_CRASHES says so.
+// What a client was told stands; what stands happened; nothing happened twice.
 func TestRandomDeathsLoseAndDoubleNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it kills for a while")
 	}
-	rounds := 25
+	rounds := 24
 	if n, err := strconv.Atoi(os.Getenv("OPSDECK_CRASHES")); err == nil {
 		rounds = n
 	}
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	t.Logf("seed %d, %d kills", seed, rounds)
+	const wards = 4 // side by side: each waits more than it works
+	for lane := range uint64(wards) {
+		t.Run(strconv.FormatUint(lane, 10), func(t *testing.T) {
+			t.Parallel()
+			deaths(t, rand.New(rand.NewPCG(seed, lane)), (rounds+wards-1)/wards)
+		})
+	}
+}
+
+func deaths(t *testing.T, random *rand.Rand, rounds int) {
 	w := newWard(t, "sleep 0.02")
 	server := w.serve("")
 	s := w.open()
-	attempts := 0
-	for range rounds {
+	killed := map[string]int{}
+	for attempts := 1; attempts <= rounds; attempts++ {
 		it, _ := s.Run().Item("count")
 		if it.State == runbooks.Interrupted {
 			if err := s.Resolve("count", true, "the test does not care"); err != nil {
@@ -119,26 +129,32 @@ func TestRandomDeathsLoseAndDoubleNothing(t *testing.T) {
 		if err := s.Note("", "acknowledged"); err != nil {
 			t.Fatal(err)
 		}
+		before := w.effects()
 		w.begin(s)
-		attempts++
 		time.Sleep(time.Duration(random.IntN(120)) * time.Millisecond)
-		if random.IntN(2) == 0 {
-			it, _ = s.Run().Item("count")
-			if a, ok := it.Latest(); ok && a.Process != nil {
-				syscall.Kill(a.Process.PID, syscall.SIGKILL) // it may have ended
-			}
-		} else {
+		who := []string{"step", "step", "step", "supervisor", "supervisor", "supervisor", "all", "all", "deck"}[random.IntN(9)]
+		killed[who]++
+		if who == "step" || who == "all" {
+			w.killStep(s)
+		}
+		if who == "supervisor" || who == "all" {
 			server.Process.Kill()
 			server.Wait()
 			server = w.serve("")
 		}
+		if who == "deck" {
+			w.killDeck()
+		}
 		if it = w.settled(s); it.State == runbooks.Passed && w.effects() < passed(it) {
 			t.Fatalf("%d attempts passed, done %d times", passed(it), w.effects())
 		}
+		if n := w.effects() - before; n > 1 {
+			t.Fatalf("attempt %d was done %d times", attempts, n)
+		}
 	}
 	it, _ := s.Run().Item("count")
-	if n := w.effects(); n > attempts || n < passed(it) {
-		t.Errorf("%d attempts, %d passed, done %d times", attempts, passed(it), n)
+	if n := w.effects(); n > rounds || n < passed(it) {
+		t.Errorf("%d attempts, %d passed, done %d times", rounds, passed(it), n)
 	}
 	if n := len(s.Run().Notes); n != rounds {
 		t.Errorf("%d notes were acknowledged, %d are there", rounds, n)
@@ -146,6 +162,22 @@ func TestRandomDeathsLoseAndDoubleNothing(t *testing.T) {
 	if report := journal.Verify(w.state(), nil); report.Status != journal.Intact {
 		t.Errorf("%+v", report)
 	}
+	t.Logf("killed %v, done %d times, %d recorded as passed", killed, w.effects(), passed(it))
+}
+
+func (w *ward) killStep(s *supervisor.Session) {
+	it, _ := s.Run().Item("count")
+	if a, ok := it.Latest(); ok && a.Process != nil {
+		syscall.Kill(a.Process.PID, syscall.SIGKILL) // it may have ended
+	}
+}
+
+// killDeck opens a deck beside the client and kills it as the line's end would
+// not.
+func (w *ward) killDeck() {
+	term := w.terminal()
+	term.Process().Signal(syscall.SIGKILL)
+	term.Wait()
 }
 
 // passed is how many attempts are recorded as done, those that a person
