@@ -219,7 +219,7 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.run(context.WithoutCancel(ctx), book, p.Section, c.who)
+	r, err := s.join(context.WithoutCancel(ctx), book, p.Section, c.who)
 	if err != nil {
 		return nil, err
 	}
@@ -232,11 +232,33 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 		News: t.next(events, recorded),
 	}
 	opened.News.Reset, opened.News.Outdated = true, r.local.Outdated()
+	s.mu.Lock()
+	r.joining--
+	here := s.runs[r.key] == r
+	if here {
+		r.clients[c] = t
+	}
+	s.mu.Unlock()
+	if !here { // its record failed and took events again meanwhile
+		return s.open(ctx, c, params)
+	}
 	c.runs[t.handle] = r
+	return opened, nil
+}
+
+// join is the run, which is not closed for want of clients until the one that
+// joins is one of them, or has died.
+func (s *server) join(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor) (*drivenRun, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	r, err := s.run(ctx, book, section, who)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.clients[c] = t
-	return opened, nil
+	r.joining++
+	return r, nil
 }
 
 func (s *server) leaveRun(c *client, handle uint64) {

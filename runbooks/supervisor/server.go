@@ -111,6 +111,8 @@ func (s *server) adopt(ctx context.Context) {
 	if err != nil {
 		s.o.Log.Error("looking for what was left running", "error", err)
 	}
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	for _, u := range list {
 		if _, err := s.run(ctx, u.Book, u.Section, u.Driver); err != nil {
 			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", err)
@@ -196,10 +198,9 @@ func (s *server) present(key string) func(runbooks.Actor) bool {
 }
 
 // run is the run of a section that is driven here, prepared if it is not yet.
+// The caller holds opening.
 func (s *server) run(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor) (*drivenRun, error) {
 	key := book.ID + "/" + section
-	s.opening.Lock()
-	defer s.opening.Unlock()
 	s.mu.Lock()
 	r := s.runs[key]
 	s.mu.Unlock()

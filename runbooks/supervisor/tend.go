@@ -12,6 +12,7 @@ type drivenRun struct {
 	key     string
 	local   *runbooks.Local
 	clients map[*client]*tail // guarded by the server's mu
+	joining int               // clients that have the run and are not among those yet; guarded by mu
 }
 
 // tail is how far one client has been told.
@@ -41,8 +42,7 @@ func (s *server) tend(ctx context.Context, r *drivenRun) {
 		if s.recovers(r, &tried) {
 			return
 		}
-		if s.deserted(r) {
-			s.leave(r)
+		if s.deserted(r) && s.leave(r) {
 			return
 		}
 	}
@@ -99,24 +99,37 @@ func (s *server) deserted(r *drivenRun) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(r.clients) == 0
+	return len(r.clients) == 0 && r.joining == 0
 }
 
-// leave closes a run that nobody looks at. The journal rests when it was the
+// leave closes a run that nobody looks at. Whoever comes meanwhile waits, and
+// gets a fresh one: a closed run takes nothing. The journal rests when it was the
 // last one.
-func (s *server) leave(r *drivenRun) {
+func (s *server) leave(r *drivenRun) bool {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if !s.deserted(r) {
+		return false
+	}
 	if err := r.local.Close(); err != nil {
 		s.o.Log.Error("closing a run", "run", r.key, "error", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.runs[r.key] == r {
-		delete(s.runs, r.key)
-	}
+	s.forget(r)
 	s.touched = time.Now()
 	if len(s.runs) == 0 && s.o.Rest != nil {
 		if err := s.o.Rest(); err != nil {
 			s.o.Log.Error("closing the journal", "error", err)
 		}
+	}
+	return true
+}
+
+// forget takes a run off the list, unless another has its place already. The
+// caller holds mu.
+func (s *server) forget(r *drivenRun) {
+	if s.runs[r.key] == r {
+		delete(s.runs, r.key)
 	}
 }

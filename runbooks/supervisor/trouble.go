@@ -23,13 +23,13 @@ func (s *server) recovers(r *drivenRun, last *time.Time) bool {
 		return false
 	}
 	s.o.Log.Info("the record takes events again", "run", r.key)
+	s.opening.Lock()
 	r.local.Close() //nolint:errcheck // it says again why it could not be recorded
 	s.mu.Lock()
 	clients := slices.Collect(maps.Keys(r.clients))
-	if s.runs[r.key] == r {
-		delete(s.runs, r.key)
-	}
+	s.forget(r)
 	s.mu.Unlock()
+	s.opening.Unlock()
 	for _, c := range clients {
 		c.end()
 	}
