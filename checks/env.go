@@ -188,7 +188,8 @@ type Query struct {
 	SQL        string
 	Args       []string // typed by the statement's own parameter types
 	Unit       string
-	Connection string // "" means main
+	Expect     []string // the reviewed values of its first column; nil: none were reviewed
+	Connection string   // "" means main
 	Origin     string
 }
 

@@ -144,6 +144,9 @@ type Param struct {
 	// result Skipped with the reason.
 	Names string
 
+	// Shipped are names that need no entry there: the module brings its own.
+	Shipped []string
+
 	// Check validates a value beyond its type, at load time.
 	Check func(value any) error
 }

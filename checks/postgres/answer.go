@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,6 +141,34 @@ func number(text string) (float64, error) {
 		return 0, fmt.Errorf("%q is not finite", text)
 	}
 	return n, nil
+}
+
+// against compares the first column with the reviewed values. More rows than
+// are kept cannot be compared.
+func (a answer) against(expect []string, f *checks.Findings) error {
+	if expect == nil {
+		return nil
+	}
+	if a.count > len(a.rows) {
+		return checks.Failed(checks.Limit, "%d rows are too many to be compared with what is expected", a.count)
+	}
+	missing := slices.Clone(expect)
+	var unexpected []string
+	for _, row := range a.rows {
+		if i := slices.Index(missing, row[0].text); i >= 0 {
+			missing = slices.Delete(missing, i, i+1)
+		} else if !slices.Contains(expect, row[0].text) {
+			unexpected = append(unexpected, row[0].text)
+		}
+	}
+	f.Facts = append(f.Facts, fact.Number("unexpected", len(unexpected)), fact.Number("missing", len(missing)))
+	for _, name := range unexpected {
+		f.Detail = append(f.Detail, "not expected: "+name)
+	}
+	for _, name := range missing {
+		f.Detail = append(f.Detail, "expected and not there: "+name)
+	}
+	return nil
 }
 
 // table shows the first rows. A column of numbers with a NULL or a NaN in it is

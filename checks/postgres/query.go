@@ -21,7 +21,7 @@ var Query = module(checks.Module{
 	Name: "pg.query",
 	Doc:  "Runs a named read-only statement of the site file and reports the number, or the rows, that it gives",
 	Params: []checks.Param{
-		{Name: "query", Type: checks.TextParam, Required: true, Names: "queries", Doc: "the name under queries in the site file", Example: "active_users"},
+		{Name: "query", Type: checks.TextParam, Required: true, Names: "queries", Shipped: shippedNames, Doc: "the name under queries in the site file, or a shipped query for the guide's own schema", Example: "active_users"},
 		{Name: "args", Type: checks.TextsParam, Doc: "values for $1, $2 ... instead of those of the site file; the statement gives them their types", Example: "[24h]"},
 		{Name: "result", Type: checks.TextParam, Default: "auto", OneOf: []string{"auto", "value", "rows"}, Doc: "value: exactly one number is expected, anything else is unknown; rows: the rows are counted; auto: a value if there is one row of one number"},
 		limitParam("limit", 50, "how many rows to keep as evidence", 500),
@@ -33,6 +33,8 @@ var Query = module(checks.Module{
 		{Name: "business_hours", Type: fact.Bool, Doc: "the check ran within the business hours"},
 		{Name: "zero_for", Type: fact.Duration, Doc: "how long the value is known to have been 0, at least; 0 if it is not 0, and at the first sight of a 0", Worse: fact.Higher},
 		{Name: "took", Type: fact.Duration, Doc: "how long the statement took", Worse: fact.Higher},
+		{Name: "unexpected", Type: fact.Count, Unit: "rows", Optional: true, Worse: fact.Higher, Doc: "rows whose first column is not in the query's expect list; absent without one"},
+		{Name: "missing", Type: fact.Count, Optional: true, Worse: fact.Higher, Doc: "entries of the expect list that no row has"},
 	},
 	Timeout: 20 * time.Second, Every: time.Minute,
 	Example: "use: pg.query\nwith: {query: active_users}\nwarn: value_ratio < 30%\nfail: business_hours == true and zero_for >= 30m",
@@ -52,9 +54,9 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 	if env.Now == nil {
 		env.Now = time.Now
 	}
-	q, ok := env.Site.Queries[args.Text("query")]
-	if !ok {
-		return checks.Findings{}, checks.NotHere{What: fmt.Sprintf("no query %q in the site file", args.Text("query"))}
+	q, isShipped, err := queryNamed(env, args.Text("query"))
+	if err != nil {
+		return checks.Findings{}, err
 	}
 	if env.Connection == "" {
 		env.Connection = q.Connection
@@ -71,6 +73,9 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 		return f, checks.Failed(checks.Denied, "query %s begins with %q; only %s may be run", q.Name, word, strings.Join(readers, ", "))
 	}
 	got, err := s.ask(ctx, q)
+	if isShipped {
+		err = foreignSchema(q, err)
+	}
 	if err != nil {
 		return f, fmt.Errorf("query %s: %w", q.Name, err)
 	}
@@ -79,7 +84,7 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 		return f, fmt.Errorf("query %s: %w", q.Name, err)
 	}
 	now := env.Now()
-	return checks.Findings{
+	f = checks.Findings{
 		Target: q.Name,
 		Note:   strings.TrimSpace(q.Name + " " + fact.FormatNumber(value) + " " + q.Unit),
 		Facts: []fact.Fact{
@@ -89,7 +94,8 @@ func query(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 		},
 		Detail: got.notes(args.Int("limit")),
 		Tables: []checks.Table{got.table(args.Int("limit"))},
-	}, nil
+	}
+	return f, got.against(q.Expect, &f)
 }
 
 // zeroGap is how far apart two samples of 0 may be to count as one stretch:

@@ -57,6 +57,11 @@ INSERT INTO enrollments (user_id, course_id, enrolled_at)
 INSERT INTO audit_logs (user_id, action, email, ip_address, created_at)
   SELECT 1 + g % 2000, (ARRAY['login', 'view', 'submit', 'logout'])[1 + g % 4], NULL, ('192.0.2.' || (g % 250))::inet, now() - g * interval '40 seconds'
   FROM generate_series(1, 20000) g;
+-- One account that somebody guesses at, and an admin whom nobody has reviewed.
+INSERT INTO audit_logs (action, email, ip_address, created_at)
+  SELECT 'login_failed', 'user7@lms.example.com', '203.0.113.9', now() - g * interval '3 hours' FROM generate_series(1, 14) g;
+INSERT INTO audit_logs (user_id, action, created_at) VALUES (7, 'role_changed', now() - interval '9 days');
+UPDATE users SET role_id = 3 WHERE id IN (7, 1313);
 INSERT INTO notifications (user_id, body, is_read, created_at)
   SELECT 1 + g % 2000, 'note ' || g, g % 3 = 0, now() - g * interval '5 minutes' FROM generate_series(1, 4000) g;
 INSERT INTO view_counters SELECT g, 0 FROM generate_series(1, 60) g;
@@ -68,5 +73,5 @@ CREATE FUNCTION completion_report(days int) RETURNS bigint LANGUAGE sql AS
 
 CREATE ROLE opsdeck_monitor LOGIN;
 GRANT pg_monitor TO opsdeck_monitor;
-GRANT SELECT ON audit_logs, enrollments, users TO opsdeck_monitor;
+GRANT SELECT ON audit_logs, courses, enrollments, quiz_attempts, roles, users TO opsdeck_monitor;
 ANALYZE;

@@ -113,6 +113,7 @@ func (a addresses) backups() string {
 }
 
 const queries = `queries:
+  admins: {sql: "SELECT u.id::text AS id, r.name AS role FROM public.users AS u JOIN public.roles AS r ON r.id = u.role_id WHERE r.name = 'admin' ORDER BY 1", expect: ["7"]}   # 1313 is one too
   active_users: {sql: "SELECT count(DISTINCT user_id) FROM public.audit_logs WHERE created_at > now() - $1::interval", args: [1h]}
   enrollments: {sql: "SELECT count(*) FROM public.enrollments WHERE enrolled_at > now() - $1::interval", args: [24h]}
 `

@@ -231,6 +231,7 @@ func (p *builder) queries(n ast.Node) {
 		what := "query " + f.key
 		p.dispatch(f.value, what, map[string]func(ast.Node){
 			"sql": p.into(&q.SQL, what+".sql"), "args": p.texts(&q.Args, what+".args"), "unit": p.into(&q.Unit, what+".unit"), "connection": p.into(&q.Connection, what+".connection"),
+			"expect": p.texts(&q.Expect, what+".expect"),
 		}, "sql")
 		p.site.Queries[f.key] = q
 	}

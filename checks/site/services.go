@@ -191,7 +191,7 @@ func (p *builder) namesExist(m *checks.Module, b block, c checks.Check) {
 	}
 	for _, param := range m.Params {
 		name := c.Args.Text(param.Name)
-		if param.Names == "" || name == "" {
+		if param.Names == "" || name == "" || slices.Contains(param.Shipped, name) {
 			continue
 		}
 		if entries := p.site.Facts().Entries(param.Names); !slices.Contains(entries, name) {

@@ -241,7 +241,7 @@ func (w *world) lacks(c checks.Check) error {
 	}
 	for _, param := range c.Module.Params {
 		name := c.Args.Text(param.Name)
-		if name != "" && param.Names != "" && !slices.Contains(facts.Entries(param.Names), name) {
+		if name != "" && param.Names != "" && !slices.Contains(param.Shipped, name) && !slices.Contains(facts.Entries(param.Names), name) {
 			return fmt.Errorf("no %q under %s", name, param.Names)
 		}
 	}
