@@ -41,6 +41,11 @@ type Env struct {
 	// there is no record to look into.
 	Runs func(section string) ([]RunSummary, error)
 
+	// Runbooks are those on the shelf, and Import reads a guide as "opsdeck
+	// import" would; nil: nobody can say.
+	Runbooks func() ([]RunbookSummary, error)
+	Import   func(path string) (ImportSummary, error)
+
 	// What an action has beyond that; zero for checks.
 	Out      io.Writer      // its live output, redacted and cleaned on the way; nil: nobody listens
 	Progress func(Progress) // how far it is; nil: nobody listens
@@ -57,6 +62,37 @@ type RunSummary struct {
 	Level          Level     // the worst of its items
 	Rehearsal      bool
 	Failed         int // items that failed or could not be found out
+	Items          []ItemSummary
+}
+
+// An ItemSummary is the newest attempt at an item of a run.
+type ItemSummary struct {
+	ID, Module     string
+	State          string // "passed", "failed", …
+	Overridden     bool
+	Started, Ended time.Time // zero if it did not
+	Measures       []Measure // its numeric facts
+}
+
+// A Measure is a numeric fact with the direction in which it gets worse.
+type Measure struct {
+	fact.Fact
+	Worse fact.Direction
+}
+
+// A RunbookSummary is what may be known of a runbook on the shelf.
+type RunbookSummary struct {
+	ID, File         string
+	Errors, Warnings int       // of lint
+	ReviewBy         time.Time // zero: no date is set
+	Sections         []string
+}
+
+// An ImportSummary is what an import of a guide makes of it.
+type ImportSummary struct {
+	Sections  []string // titles, as the guide has them
+	Tasks     int      // that became items
+	Unsettled []string // what an owner has to settle, with its line
 }
 
 // Progress is how far an action is. A Total of 0 means that nobody knows.
@@ -126,6 +162,7 @@ type SiteFacts struct {
 	Commands    map[string]Command
 	Maintenance map[string]MaintenancePage
 	Files       map[string]ExpectedFile
+	Documents   map[string]Document
 	Allow       Allow
 }
 

@@ -3,6 +3,7 @@ package checks
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // An ExpectedFile is one entry under "files": a file of the host that has to be
@@ -31,8 +32,21 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Maintenance)
 	case "files":
 		return sorted(s.Files)
+	case "documents":
+		return sorted(s.Documents)
 	}
 	return nil
 }
 
 func sorted[V any](entries map[string]V) []string { return slices.Sorted(maps.Keys(entries)) }
+
+// A Document is one entry under "documents": something that is written about
+// the site.
+type Document struct {
+	Name   string
+	Path   string        // absolute; "" if it has a URL
+	Root   string        // folder that the path must not leave, links followed
+	URL    string        // http or https
+	Review time.Duration // how often it is to be reviewed; 0: no word
+	Origin string
+}

@@ -49,7 +49,7 @@ var Prune = module(checks.Module{
 
 func prune(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	return each(ctx, env, args, func(root *os.Root, c candidate) error {
-		env.Printf("removing %s", filepath.Join(args.Text("dir"), c.name))
+		env.Printf("removing %s", c.name)
 		return root.Remove(c.name)
 	})
 }
@@ -97,7 +97,11 @@ func each(ctx context.Context, env checks.Env, args checks.Args, do func(*os.Roo
 
 // probe looks which of the previewed files are still there.
 func probe(env checks.Env, args checks.Args, there func(*os.Root, string) bool) (checks.Findings, error) {
-	root, err := os.OpenRoot(filepath.Join(env.Root, args.Text("dir")))
+	dir, err := directory(env, args)
+	if err != nil {
+		return checks.Findings{}, err
+	}
+	root, err := os.OpenRoot(filepath.Join(env.Root, dir))
 	if err != nil {
 		return checks.Findings{}, fmt.Errorf("opening the directory: %w", err)
 	}
@@ -113,7 +117,7 @@ func probe(env checks.Env, args checks.Args, there func(*os.Root, string) bool) 
 		}
 	}
 	return checks.Findings{
-		Target: args.Text("dir"), Note: fmt.Sprintf("%d of %d previewed files are left", left, named),
+		Target: dir, Note: fmt.Sprintf("%d of %d previewed files are left", left, named),
 		Facts: []fact.Fact{fact.Flag(checks.DoneFact.Name, left == 0), fact.Number("left", left), fact.Number("files", named), fact.Size("bytes", int64(0))},
 	}, nil
 }

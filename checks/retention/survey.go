@@ -26,7 +26,7 @@ const (
 // params are those that both actions have.
 func params(glob, age string) []checks.Param {
 	return []checks.Param{
-		{Name: "dir", Type: checks.TextParam, Required: true, Check: absolute, Doc: "directory of the files, below one of allow.remove_under of the site file", Example: "/var/log/advanced-lms"},
+		{Name: "dir", Type: checks.TextParam, Check: absolute, Doc: "directory of the files, below one of allow.remove_under of the site file; without it the only one there is", Example: "/var/log/advanced-lms"},
 		{Name: "glob", Type: checks.TextParam, Default: glob, Check: pattern, Doc: "names of the files; / is not matched, and nothing below the directory is looked at"},
 		{Name: "older_than", Type: checks.DurationParam, Default: age, Check: atLeastADay, Doc: "time since a file was last written, at least"},
 		{Name: "keep", Type: checks.TextsParam, Doc: "names that are left alone whatever their age, as on a legal hold"},
@@ -115,7 +115,10 @@ func (s *survey) bytes() (total int64) {
 // look finds the files that are old enough and in nobody's way. open says
 // whether files that a process holds open are left alone.
 func look(ctx context.Context, env checks.Env, args checks.Args) (*survey, error) {
-	dir := filepath.Clean(args.Text("dir"))
+	dir, err := directory(env, args)
+	if err != nil {
+		return nil, err
+	}
 	if err := allowed(env, dir); err != nil {
 		return nil, err
 	}
@@ -128,6 +131,20 @@ func look(ctx context.Context, env checks.Env, args checks.Args) (*survey, error
 		return nil, errors.Join(err, root.Close())
 	}
 	return s, nil
+}
+
+// directory is the one that is named, or the only one that the site allows.
+func directory(env checks.Env, args checks.Args) (string, error) {
+	roots := env.Site.Allow.RemoveUnder
+	switch dir := args.Text("dir"); {
+	case dir != "":
+		return filepath.Clean(dir), nil
+	case len(roots) == 0:
+		return "", checks.NotHere{What: "the site file allows no removing: allow: {remove_under: [DIR]}"}
+	case len(roots) > 1:
+		return "", checks.Failed(checks.Unconfigured, "there are %d directories under allow.remove_under: name one with dir", len(roots))
+	}
+	return filepath.Clean(roots[0]), nil
 }
 
 // allowed holds the directory to the site file's list. A link on the way to it

@@ -32,6 +32,7 @@ type Site struct {
 	Commands    map[string]checks.Command
 	Maintenance map[string]checks.MaintenancePage
 	Files       map[string]checks.ExpectedFile
+	Documents   map[string]checks.Document
 	Allow       checks.Allow
 	Retention   Retention
 	Team        *checks.Connection
@@ -93,7 +94,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Allow: s.Allow,
 	}
 }
 

@@ -21,7 +21,7 @@ var Mem = module(checks.Module{
 	Facts: []fact.Spec{
 		{Name: "used", Type: fact.Percent, Doc: "memory that is not available, of the machine or of the container's limit", Worse: fact.Higher},
 		{Name: "swap_used", Type: fact.Percent, Doc: "swap in use, 0 where there is none", Worse: fact.Higher},
-		{Name: "available", Type: fact.Bytes, Doc: "what programs can still get without swapping", Worse: fact.Lower},
+		{Name: "available", Type: fact.Bytes, Doc: "what programs can still get without swapping", Worse: fact.Lower, Growth: true},
 		{Name: "total", Type: fact.Bytes, Doc: "memory of the machine"},
 		{Name: "swap_total", Type: fact.Bytes, Doc: "size of the swap, 0 where there is none"},
 		{Name: "swap_in", Type: fact.Count, Unit: "/s", Doc: "pages read back from swap", Worse: fact.Higher, Optional: true},

@@ -15,6 +15,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/calendar"
 	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
+	"github.com/advanced-lms/opsdeck/checks/documents"
 	"github.com/advanced-lms/opsdeck/checks/files"
 	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
@@ -27,6 +28,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/retention"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
+	"github.com/advanced-lms/opsdeck/checks/trend"
 	"github.com/advanced-lms/opsdeck/checks/web"
 	"github.com/advanced-lms/opsdeck/runbooks/library"
 	"github.com/advanced-lms/opsdeck/ui/cli"
@@ -39,6 +41,7 @@ func families() []checks.Family {
 		calendar.Family(),
 		command.Family(),
 		docker.Family(),
+		documents.Family(),
 		files.Family(),
 		host.Family(),
 		logs.Family(),
@@ -51,6 +54,7 @@ func families() []checks.Family {
 		retention.Family(),
 		system.Family(),
 		tlscert.Family(),
+		trend.Family(),
 		web.Family(),
 	}
 }

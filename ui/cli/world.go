@@ -32,6 +32,7 @@ type world struct {
 	handles *handles
 	history *journal.History // nil when none is kept
 	shelf   markdown.Shelf
+	catalog *checks.Registry
 	events  func() (iter.Seq2[runbooks.Event, error], error)
 	dir     string // state of this site
 	role    role
@@ -99,6 +100,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	}
 	w.latest.Store(s)
 	w.events = func() (iter.Seq2[runbooks.Event, error], error) { return p.events(w) }
+	w.catalog = p.registry
 	w.handles = newHandles(p.registry, s)
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
 	w.shelf = markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
@@ -130,7 +132,7 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 			Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		Exec: command.NewExec(), Site: s.Facts(), Handle: h.open, Runs: w.runs,
+		Exec: command.NewExec(), Site: s.Facts(), Handle: h.open, Runs: w.runs, Runbooks: w.shelved, Import: imported,
 	}
 	if w.history != nil {
 		env.History = w.history
@@ -140,27 +142,6 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 
 // current is the site as its file was last read; its name never changes.
 func (w *world) current() *site.Site { return w.latest.Load() }
-
-// runs are the recorded runs of a section, for modules that ask for them.
-func (w *world) runs(section string) ([]checks.RunSummary, error) {
-	events, err := w.events()
-	if err != nil {
-		return nil, err
-	}
-	all, err := runbooks.FoldAll(events)
-	var found []checks.RunSummary
-	for _, r := range all {
-		if r.Opened.Section != section || r.Opened.Site != w.site.Name {
-			continue
-		}
-		progress := r.Progress(time.Now())
-		found = append(found, checks.RunSummary{
-			ID: r.ID, Section: section, Opened: r.OpenedAt, Closed: r.ClosedAt, State: string(r.State), Level: r.Level(),
-			Rehearsal: r.Opened.Rehearsal, Failed: progress.ByState[runbooks.Failed] + progress.ByState[runbooks.Errored],
-		})
-	}
-	return found, err
-}
 
 // layers are the runbooks' folders, the later ones before the earlier.
 func (p *program) layers() []markdown.Layer {
