@@ -330,9 +330,7 @@ func asNobody(t *testing.T, dir string) (string, error) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(os.TempDir(), fmt.Sprintf("opsdeck-backup-%d.test", os.Getpid()))
-	if err := os.WriteFile(binary, self, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	checktest.WriteExecutable(t, binary, self)
 	defer func() {
 		if err := os.Remove(binary); err != nil {
 			t.Error(err)

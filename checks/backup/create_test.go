@@ -68,9 +68,7 @@ func (s *site) connect(t *testing.T, c checks.Connection) {
 func (s *site) script(t *testing.T, danger int, body string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "backup.sh")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+s.dir+"\n"+body+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	checktest.WriteExecutable(t, path, []byte("#!/bin/sh\ncd "+s.dir+"\n"+body+"\n"))
 	s.env.Site.Commands["own"] = checks.Command{Name: "own", Argv: []string{path}, Danger: danger}
 }
 

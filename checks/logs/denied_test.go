@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/checktest"
 )
 
 // A log that may not be read, itself or a rotated one of the window, is
@@ -32,9 +34,7 @@ func TestNoPermissionIsUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary, path := filepath.Join(dir, "self.test"), filepath.Join(dir, "app.log")
-	if err := os.WriteFile(binary, self, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	checktest.WriteExecutable(t, binary, self)
 	write(t, path, at(time.Minute, "[info]: fine"))
 	write(t, path+".1", at(time.Hour/2, "[info]: fine too"))
 	for _, scene := range []struct{ folder, live, rotated os.FileMode }{{0o700, 0o644, 0o644}, {0o755, 0o600, 0o644}, {0o755, 0o644, 0o600}} {

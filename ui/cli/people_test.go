@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/checktest"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
@@ -112,9 +113,7 @@ func copyProgram(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(to, raw, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	checktest.WriteExecutable(t, to, raw)
 	if err := os.Chmod(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
