@@ -23,10 +23,12 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/documents"
 	"github.com/advanced-lms/opsdeck/checks/files"
+	"github.com/advanced-lms/opsdeck/checks/git"
 	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
 	"github.com/advanced-lms/opsdeck/checks/notify"
+	"github.com/advanced-lms/opsdeck/checks/npm"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
@@ -56,10 +58,12 @@ func run() int {
 			docker.Family(),
 			documents.Family(),
 			files.Family(),
+			git.Family(),
 			host.Family(),
 			logs.Family(),
 			maintenance.Family(),
 			notify.Family(),
+			npm.Family(),
 			postgres.Family(),
 			prometheus.Family(),
 			record.Family(),

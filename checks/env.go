@@ -163,6 +163,7 @@ type SiteFacts struct {
 	Maintenance map[string]MaintenancePage
 	Files       map[string]ExpectedFile
 	Documents   map[string]Document
+	Projects    map[string]Project
 	Allow       Allow
 }
 

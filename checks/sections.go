@@ -2,6 +2,7 @@ package checks
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -34,6 +35,8 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Files)
 	case "documents":
 		return sorted(s.Documents)
+	case "projects":
+		return sorted(s.Projects)
 	}
 	return nil
 }
@@ -49,4 +52,27 @@ type Document struct {
 	URL    string        // http or https
 	Review time.Duration // how often it is to be reviewed; 0: no word
 	Origin string
+}
+
+// A Project is one entry under "projects": a source tree with its repository.
+type Project struct {
+	Name       string
+	Dir        string            // absolute; where package.json is
+	Remote     string            // of git; "origin" if the file names none
+	Main       string            // the branch that is deployed; "main" if the file names none
+	Production bool              // what is served from this very tree: actions refuse it
+	MergeHere  bool              // branches are merged here and not by a review at the remote
+	Upgrade    map[string]string // planned upgrades: package to exact version
+	Waive      []Waiver          // advisories that are known and accepted for a while
+	Origin     string
+}
+
+// ExactVersion is a release of a package that means the same tomorrow.
+var ExactVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+
+// A Waiver is an advisory that is accepted until a day.
+type Waiver struct {
+	ID     string // GHSA-… or the registry's number
+	Until  time.Time
+	Reason string
 }
