@@ -1,0 +1,4 @@
+package git
+
+// ParseDependabotForTest is parseDependabot.
+var ParseDependabotForTest = parseDependabot
