@@ -164,6 +164,7 @@ type SiteFacts struct {
 	Files       map[string]ExpectedFile
 	Documents   map[string]Document
 	Projects    map[string]Project
+	Secrets     map[string]KeptSecret
 	Allow       Allow
 }
 

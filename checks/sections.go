@@ -33,6 +33,8 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Maintenance)
 	case "files":
 		return sorted(s.Files)
+	case "secrets":
+		return sorted(s.Secrets)
 	case "documents":
 		return sorted(s.Documents)
 	case "projects":

@@ -33,6 +33,7 @@ type Site struct {
 	Maintenance map[string]checks.MaintenancePage
 	Files       map[string]checks.ExpectedFile
 	Documents   map[string]checks.Document
+	Kept        map[string]checks.KeptSecret // under "secrets"
 	Projects    map[string]checks.Project
 	Allow       checks.Allow
 	Retention   Retention
@@ -95,7 +96,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Secrets: s.Kept, Allow: s.Allow,
 	}
 }
 

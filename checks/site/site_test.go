@@ -181,6 +181,11 @@ func TestEveryProblemIsReportedAtItsPlace(t *testing.T) {
 		{"password in clear over the wire", head + "notify: {ops: {smtp: \"smtp://h?tls=none\", from: a@b, to: [c@d], user: u, password: \"${env:PG_PASS}\"}}\n", "S109 notify ops sends its password without TLS"},
 		{"user of a webhook", head + "notify: {ops: {webhook: \"http://h\", user: u, password: \"${env:PG_PASS}\"}}\n", "S101 notify ops has a user"},
 		{"password in clear", head + "notify: {ops: {smtp: \"smtp://h\", from: a@b, user: u, password: clear-text}}\n", "S109 notify ops.password stands in the file in clear text"},
+		{"secret without a key", head + "secrets: {jwt: {file: /srv/.env}}\n", `S103 secret jwt needs "key"`},
+		{"secret that is no variable", head + "secrets: {jwt: {file: /srv/.env, key: JWT-SECRET}}\n", `S102 secret jwt.key is "JWT-SECRET", which is no name of a variable`},
+		{"secret in a relative file", head + "secrets: {jwt: {file: .env, key: JWT_SECRET}}\n", `S102 secret jwt.file is ".env", expected an absolute path`},
+		{"secret accepted by a guess", head + "secrets: {jwt: {file: /srv/.env, key: JWT_SECRET, accept: maybe}}\n", `S104 secret jwt.accept is "maybe"`},
+		{"password from nowhere", head + "secrets: {db: {file: /srv/.env, key: DB_PASSWORD, accept: one-key}}\n", `S103 secret db needs "new"`},
 		{"closed by nothing", head + "maintenance: {web: {url: \"http://a/\", exempt: \"http://a/health\"}}\n", `3:15 S103 maintenance web needs "flag" or "snippet"`},
 		{"file without a path", head + "files: {job: {mode: \"0755\"}}\n", `3:9 S103 file job needs "path"`},
 		{"file with half a hash", head + "files: {job: {path: /a, sha256: abc}}\n", `3:25`},
@@ -631,5 +636,17 @@ func TestTheExamplesOfInitLoad(t *testing.T) {
 	}
 	if len(s.Notify) != 2 || len(s.Maintenance) != 2 || len(s.Commands) != 1 {
 		t.Errorf("%d notices, %d pages, %d commands in\n%s", len(s.Notify), len(s.Maintenance), len(s.Commands), src)
+	}
+}
+
+func TestSecretsAreReadWithTheGuidesGrace(t *testing.T) {
+	src := "schema: 1\nsite: lms\nsecrets:\n  jwt: {file: /srv/.env, key: JWT_SECRET, accept: two-keys}\n  db: {file: /srv/.env, key: DB_PASSWORD, new: /etc/lms/db.new, accept: one-key, grace: 1d, backup: /var/backups}\n"
+	s, problems := Parse("opsdeck.yaml", []byte(src), catalogue(t), nil)
+	if s == nil {
+		t.Fatal(problems)
+	}
+	jwt, db := s.Facts().Secrets["jwt"], s.Facts().Secrets["db"]
+	if jwt.Grace != 7*24*time.Hour || jwt.OldKey() != "JWT_SECRET_OLD" || db.Grace != 24*time.Hour || db.New != "/etc/lms/db.new" || db.Backup != "/var/backups" {
+		t.Errorf("%+v %+v", jwt, db)
 	}
 }

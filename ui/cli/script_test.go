@@ -28,6 +28,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
 	"github.com/advanced-lms/opsdeck/checks/retention"
+	"github.com/advanced-lms/opsdeck/checks/secret"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
 	"github.com/advanced-lms/opsdeck/checks/trend"
@@ -56,6 +57,7 @@ func families() []checks.Family {
 		record.Family(),
 		redis.Family(),
 		retention.Family(),
+		secret.Family(),
 		system.Family(),
 		tlscert.Family(),
 		trend.Family(),
