@@ -3,7 +3,8 @@
 // "redis".
 //
 // It sends PING, INFO, and bounded SCAN and TTL on request; never KEYS, which
-// stops a server for as long as it takes, and never a command that writes.
+// stops a server for as long as it takes. Only redis.prune writes: it removes what
+// a preview counted, and only if told to.
 //
 // Read server.go first, then any module: one a file. The package must not know
 // rules, runbooks or screens.

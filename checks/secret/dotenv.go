@@ -68,8 +68,9 @@ func parseLine(text string) (l line, problem string) {
 		return l, "a quoted value that does not end on its line"
 	}
 	l.end = l.start + close + 2
-	after := strings.TrimSpace(body[l.end:])
-	if strings.HasSuffix(rest[:close+1], `\`) || after != "" && after[0] != '#' {
+	after := body[l.end:]
+	comment := strings.TrimLeft(after, " \t")
+	if strings.HasSuffix(rest[:close+1], `\`) || comment != "" && (comment[0] != '#' || comment == after) {
 		return l, "a quoted value with something behind it"
 	}
 	return l, ""

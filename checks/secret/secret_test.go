@@ -340,7 +340,7 @@ func TestAnOldValueOfUnknownAgeIsUnknown(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{before, "A='b' c\n", "export A = 1 # x\n", "A=\"b\\\"c\"\n", "=\n", "A=#\n"} {
+	for _, seed := range []string{before, "A='b' c\n", "export A = 1 # x\n", "A=\"b\\\"c\"\n", "=\n", "A=#\n", "A='bA='#"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
