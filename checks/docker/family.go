@@ -4,8 +4,8 @@
 // and gives the logs of a service to whoever counts in them.
 //
 // It asks the engine's API: "docker-compose ps" exits 0 with dead containers.
-// Only compose.recreate changes anything, and it alone starts a command. No
-// stream of statistics is left open, which would keep the engine busy for
+// Only compose.recreate, compose.up and compose.down change anything, and the
+// first two alone start a command. No stream of statistics is left open, which would keep the engine busy for
 // nobody.
 //
 // An engine that does not answer says nothing about the containers, which go
@@ -33,7 +33,7 @@ func module(m checks.Module) *checks.Module {
 func Family() checks.Family {
 	return checks.Family{
 		Name:    "docker",
-		Doc:     "Docker: services of a compose project, containers against their limits, recreating a service",
+		Doc:     "Docker: services of a compose project, containers against their limits, recreating a service, a project beside production",
 		Modules: modules,
 		Kind:    kind,
 		Open: func(c checks.Connection) (checks.Handle, error) {
