@@ -165,6 +165,7 @@ type SiteFacts struct {
 	Documents   map[string]Document
 	Projects    map[string]Project
 	Secrets     map[string]KeptSecret
+	Scans       map[string]Scan
 	Allow       Allow
 }
 

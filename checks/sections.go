@@ -39,6 +39,8 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Documents)
 	case "projects":
 		return sorted(s.Projects)
+	case "scans":
+		return sorted(s.Scans)
 	}
 	return nil
 }

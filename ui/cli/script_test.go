@@ -28,6 +28,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
 	"github.com/advanced-lms/opsdeck/checks/retention"
+	"github.com/advanced-lms/opsdeck/checks/scan"
 	"github.com/advanced-lms/opsdeck/checks/secret"
 	"github.com/advanced-lms/opsdeck/checks/system"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
@@ -57,6 +58,7 @@ func families() []checks.Family {
 		record.Family(),
 		redis.Family(),
 		retention.Family(),
+		scan.Family(),
 		secret.Family(),
 		system.Family(),
 		tlscert.Family(),
