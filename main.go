@@ -27,6 +27,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/host"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
+	"github.com/advanced-lms/opsdeck/checks/nginx"
 	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/npm"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
@@ -64,6 +65,7 @@ func run() int {
 			host.Family(),
 			logs.Family(),
 			maintenance.Family(),
+			nginx.Family(),
 			notify.Family(),
 			npm.Family(),
 			postgres.Family(),

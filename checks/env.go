@@ -166,6 +166,7 @@ type SiteFacts struct {
 	Projects    map[string]Project
 	Secrets     map[string]KeptSecret
 	Scans       map[string]Scan
+	Nginx       Nginx
 	Allow       Allow
 }
 

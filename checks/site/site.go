@@ -36,6 +36,7 @@ type Site struct {
 	Kept        map[string]checks.KeptSecret // under "secrets"
 	Projects    map[string]checks.Project
 	Scans       map[string]checks.Scan
+	Nginx       checks.Nginx
 	Allow       checks.Allow
 	Retention   Retention
 	Team        *checks.Connection
@@ -97,7 +98,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Scans: s.Scans, Secrets: s.Kept, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Scans: s.Scans, Secrets: s.Kept, Nginx: s.Nginx, Allow: s.Allow,
 	}
 }
 
