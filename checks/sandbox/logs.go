@@ -70,7 +70,7 @@ func writeLogs(dir string, now time.Time) error {
 			return fmt.Errorf("writing the sandbox's logs: %w", err)
 		}
 	}
-	return nil
+	return writeEdge(dir, now)
 }
 
 func routine(from, to time.Time) []entry {

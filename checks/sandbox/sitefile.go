@@ -34,7 +34,7 @@ func writeSite(a addresses) (string, error) {
 func (a addresses) site() string {
 	sections := []string{
 		"# The sandbox's site: everything in it lives in this directory and ends with the demo.\nschema: 1\nsite: demo\ntimezone: UTC\n",
-		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, a.actions(),
+		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, a.actions(), edge,
 	}
 	return strings.Join(sections, "\n")
 }
@@ -99,6 +99,7 @@ func (a addresses) logs() string {
 		"  combined: {paths: [\"${dir}/log/combined.log\"]}\n" +
 		"  frontend: {paths: [\"${dir}/log/frontend.log\"]}\n" +
 		"  nginx: {paths: [\"${dir}/log/access.log\"], format: combined, latency: Response-Time}\n" +
+		"  edge: {paths: [\"${dir}/log/edge.log\"], format: combined}\n" +
 		"  backup: {paths: [\"${dir}/log/backup.log\"]}\n"
 	if a.postgres != "" {
 		logs += fmt.Sprintf("  postgres: {paths: [%q]}\n", a.postgresLog)

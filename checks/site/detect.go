@@ -50,6 +50,9 @@ func Detect(ctx context.Context, h Host, reg *checks.Registry) *Site {
 		go func() { found <- probe(ctx) }()
 	}
 	s.Logs, s.Backups = h.logs(), h.backups()
+	if config := "/etc/nginx/nginx.conf"; len(h.glob(config)) > 0 {
+		s.Nginx = checks.Nginx{Config: config, Origin: "detected"}
+	}
 	for range cap(found) {
 		s.Connections = append(s.Connections, <-found...)
 	}

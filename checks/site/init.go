@@ -29,6 +29,9 @@ vars: {}                           # visible below and to runbooks as ${name}
 `)
 	b.WriteString(s.writeLogs())
 	b.WriteString(s.writeBackups())
+	if s.Nginx.Config != "" {
+		fmt.Fprintf(&b, "\nnginx: {config: %q}           # see nginx below for what else it takes\n", s.Nginx.Config)
+	}
 	b.WriteString(`
 # queries:                         # for pg.query, by name; read-only, parameters typed by the statement
 #   active_users: {sql: "SELECT count(DISTINCT user_id) FROM audit_logs WHERE created_at > now() - $1::interval", args: [1h]}
@@ -44,6 +47,15 @@ vars: {}                           # visible below and to runbooks as ${name}
 # maintenance:                     # how maint.enable closes the site: a flag file, or a snippet that nginx includes
 #   web: {flag: /srv/lms/maintenance.flag, url: "https://lms.example.com/", exempt: "https://lms.example.com/health"}
 #   api: {snippet: /etc/nginx/snippets/maintenance.conf, reload: nginx-reload, url: "https://api.lms.example.com/", exempt: "https://api.lms.example.com/health"}
+
+# nginx:                           # its access log is the log source nginx, in the combined format, unless this says otherwise
+#   log: nginx
+#   format: '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_time'
+#   config: /etc/nginx/nginx.conf  # for config.nginx
+#   status: "http://127.0.0.1/stub_status"
+#   trusted: [10.0.0.0/8]          # proxies in front of it
+#   routes: [/courses]             # where a word such as sql says nothing
+#   admin: [/admin]
 
 # allow:
 #   kill_sessions: false           # cancel and terminate in the database pane
