@@ -6,9 +6,9 @@
 // only if the tool says in it that it came to its end: a scan that saw nothing
 // because it reached nothing is unknown. Read run.go first.
 //
-// nmap, sqlmap and gitleaks are tested with the real tools on loopback. ZAP
-// could not be had here and testssl takes minutes: their reports are tested in
-// the form they document.
+// nmap, sqlmap and gitleaks are tested with the real tools on loopback, testssl
+// on a report recorded from it, because it takes minutes. ZAP could not be had
+// here: its report is tested in the form that its documentation gives.
 package scan
 
 import (

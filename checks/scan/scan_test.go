@@ -326,3 +326,26 @@ func recorded(t *testing.T, text string) checks.Exec {
 		return checks.Output{Code: 7}, nil
 	}
 }
+
+// TestARealReportOfTestsslIsRead: of a listener with a self-signed certificate.
+func TestARealReportOfTestsslIsRead(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("testdata/testssl-openssl-s_server.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := allowedScan(t, "testssl", "127.0.0.1:1")
+	e := env(t, s)
+	e.Exec = recorded(t, string(raw))
+	res := act(t, scan.TLS, e)
+	if res.Level != checks.Crit || num(t, res, "high") < 7 || num(t, res, "medium") < 1 {
+		t.Fatalf("%v %s %+v", res.Level, res.Err, res.Facts)
+	}
+	file, _ := res.Fact("report", "it")
+	s.Baseline, s.Reports = file.Text, t.TempDir()
+	e = env(t, s)
+	e.Exec = recorded(t, string(raw))
+	if res := act(t, scan.TLS, e); res.Level != checks.OK || num(t, res, "high") != 0 {
+		t.Errorf("accepted: %v %s %+v", res.Level, res.Err, res.Facts)
+	}
+}
