@@ -41,9 +41,12 @@ func config(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if err != nil {
 		return f, err
 	}
+	if len(listed) > maxContainers {
+		return f, checks.Failed(checks.Limit, "%d containers, more than the %d that are looked at (name a project)", len(listed), maxContainers)
+	}
 	only := args.Texts("services")
 	seen, bad := 0, 0
-	for _, item := range listed[:min(len(listed), maxContainers)] {
+	for _, item := range listed {
 		if len(only) > 0 && !slices.Contains(only, serviceOf(item.Labels)) {
 			continue
 		}
@@ -83,8 +86,6 @@ func config(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return f, checks.NotHere{What: "no container of the services " + strings.Join(only, ", ")}
 	case seen == 0:
 		return f, checks.Failed(checks.NoData, "there is no container to look at")
-	case len(listed) > maxContainers:
-		return f, checks.Failed(checks.Limit, "%d containers, more than the %d that are looked at", len(listed), maxContainers)
 	}
 	f.Note = fmt.Sprintf("%d of %d containers unpinned or public", bad, seen)
 	return f, nil

@@ -40,7 +40,8 @@ func volumes(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 		return checks.Findings{}, err
 	}
 	f := checks.Findings{Target: s.projectOf(args)}
-	if err := s.reach(ctx); err != nil {
+	// Asked first: an engine in trouble says so here, within a call's patience.
+	if _, err := s.containers(ctx, f.Target); err != nil {
 		return f, err
 	}
 	// The engine adds up every file; a call's usual patience is too short for that.
