@@ -167,6 +167,8 @@ type SiteFacts struct {
 	Secrets     map[string]KeptSecret
 	Scans       map[string]Scan
 	Nginx       Nginx
+	Archive     map[string]OldRows
+	Purge       map[string]OldRows
 	Allow       Allow
 }
 

@@ -37,6 +37,10 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Secrets)
 	case "documents":
 		return sorted(s.Documents)
+	case "archive":
+		return sorted(s.Archive)
+	case "purge":
+		return sorted(s.Purge)
 	case "projects":
 		return sorted(s.Projects)
 	case "scans":

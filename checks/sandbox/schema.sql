@@ -64,6 +64,9 @@ INSERT INTO audit_logs (user_id, action, created_at) VALUES (7, 'role_changed', 
 UPDATE users SET role_id = 3 WHERE id IN (7, 1313);
 INSERT INTO notifications (user_id, body, is_read, created_at)
   SELECT 1 + g % 2000, 'note ' || g, g % 3 = 0, now() - g * interval '5 minutes' FROM generate_series(1, 4000) g;
+-- What is to be archived and purged.
+INSERT INTO audit_logs (user_id, action, created_at) SELECT 1 + g % 2000, 'view', now() - interval '91 days' - g * interval '1 hour' FROM generate_series(1, 300) g;
+INSERT INTO notifications (user_id, body, is_read, created_at) SELECT 1 + g, 'old note', true, now() - interval '31 days' FROM generate_series(1, 150) g;
 INSERT INTO view_counters SELECT g, 0 FROM generate_series(1, 60) g;
 DO $$ BEGIN FOR i IN 1..50 LOOP UPDATE view_counters SET views = views + 1; END LOOP; END $$;
 
