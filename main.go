@@ -30,6 +30,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/nginx"
 	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/npm"
+	"github.com/advanced-lms/opsdeck/checks/pgbouncer"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
@@ -68,6 +69,7 @@ func run() int {
 			nginx.Family(),
 			notify.Family(),
 			npm.Family(),
+			pgbouncer.Family(),
 			postgres.Family(),
 			prometheus.Family(),
 			record.Family(),

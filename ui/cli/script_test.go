@@ -24,6 +24,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/nginx"
 	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/npm"
+	"github.com/advanced-lms/opsdeck/checks/pgbouncer"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
@@ -55,6 +56,7 @@ func families() []checks.Family {
 		nginx.Family(),
 		notify.Family(),
 		npm.Family(),
+		pgbouncer.Family(),
 		postgres.Family(),
 		prometheus.Family(),
 		record.Family(),
