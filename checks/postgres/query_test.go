@@ -297,5 +297,6 @@ func ExampleFamily() {
 	// pg.tables
 	// pg.deadtuples
 	// pg.bloat
+	// pg.replication
 	// pg.query
 }
