@@ -169,6 +169,8 @@ type SiteFacts struct {
 	Nginx       Nginx
 	Archive     map[string]OldRows
 	Purge       map[string]OldRows
+	Cron        map[string]CronJob
+	Logrotate   Logrotate
 	Allow       Allow
 }
 

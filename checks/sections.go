@@ -35,6 +35,8 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Files)
 	case "secrets":
 		return sorted(s.Secrets)
+	case "cron":
+		return sorted(s.Cron)
 	case "documents":
 		return sorted(s.Documents)
 	case "archive":

@@ -48,6 +48,14 @@ vars: {}                           # visible below and to runbooks as ${name}
 #   web: {flag: /srv/lms/maintenance.flag, url: "https://lms.example.com/", exempt: "https://lms.example.com/health"}
 #   api: {snippet: /etc/nginx/snippets/maintenance.conf, reload: nginx-reload, url: "https://api.lms.example.com/", exempt: "https://api.lms.example.com/health"}
 
+# cron:                            # jobs for cron.present; the log is what every run writes last
+#   db-maintenance: {command: /usr/local/bin/db-maintenance.sh, schedule: "0 3 * * *", log: /var/log/db-maintenance.log, success: Completed}
+#   verify-backup: {command: /usr/local/bin/verify-backup.sh, schedule: "0 4 * * 0", log: /var/log/backup-verify.log, success: PASSED}
+
+# logrotate:                       # for config.logrotate; without it the host's whole configuration is judged
+#   config: /etc/logrotate.d/advanced-lms
+#   expect: [daily, rotate 30, compress, delaycompress, missingok, notifempty]
+
 # nginx:                           # its access log is the log source nginx, in the combined format, unless this says otherwise
 #   log: nginx
 #   format: '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_time'

@@ -37,6 +37,8 @@ type Site struct {
 	Projects    map[string]checks.Project
 	Scans       map[string]checks.Scan
 	Nginx       checks.Nginx
+	Cron        map[string]checks.CronJob
+	Logrotate   checks.Logrotate
 	Archive     map[string]checks.OldRows
 	Purge       map[string]checks.OldRows
 	Allow       checks.Allow
@@ -100,7 +102,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Secrets: s.Kept, Nginx: s.Nginx, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Secrets: s.Kept, Nginx: s.Nginx, Cron: s.Cron, Logrotate: s.Logrotate, Allow: s.Allow,
 	}
 }
 
