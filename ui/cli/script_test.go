@@ -30,6 +30,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/record"
 	"github.com/advanced-lms/opsdeck/checks/redis"
 	"github.com/advanced-lms/opsdeck/checks/retention"
+	"github.com/advanced-lms/opsdeck/checks/rotation"
 	"github.com/advanced-lms/opsdeck/checks/scan"
 	"github.com/advanced-lms/opsdeck/checks/secret"
 	"github.com/advanced-lms/opsdeck/checks/system"
@@ -62,6 +63,7 @@ func families() []checks.Family {
 		record.Family(),
 		redis.Family(),
 		retention.Family(),
+		rotation.Family(),
 		scan.Family(),
 		secret.Family(),
 		system.Family(),
