@@ -120,7 +120,7 @@ func TestConfigurationsThatAreNot(t *testing.T) {
 	}{
 		"no missingok":               {replace("    missingok\n", ""), checks.Warn, `no "missingok"`},
 		"keeps fewer":                {replace("rotate 30", "rotate 3"), checks.Warn, `no "rotate 30"`},
-		"the next log is another's":  {replace("    daily\n", "    daily\n    create 0640 nobody nogroup\n"), checks.Warn, "the next one to nobody"},
+		"the next log is another's":  {replace("    daily\n", "    daily\n    create 0640 bin bin\n"), checks.Warn, "the next one to bin"},
 		"a directive is misspelled":  {replace("rotate 30", "rotat 30"), checks.Crit, "unknown option 'rotat'"},
 		"a block has no end":         {strings.TrimSuffix(goodBlock, "}\n"), checks.Crit, "has no end"},
 		"a script has no end":        {replace("    endscript\n", ""), checks.Crit, "no endscript"},
