@@ -438,12 +438,27 @@ func TestAKilledDumpIsNoBackupAndItsDraftIsRemovedByTheNext(t *testing.T) {
 	if _, err := lock.Exec(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
+	awaitWriter(t, filepath.Join(s.dir, ".opsdeck-killed01.tmp"))
 	s.env.Token = "opsdeck/killed01"
 	expect(t, s.probe(t), checks.Crit, "no backup that this action recorded")
 	s.env.Token = "opsdeck/test0002"
 	expect(t, s.preview(t, nil), checks.OK, "removes .opsdeck-killed01.tmp")
 	expect(t, s.act(t, nil), checks.OK, "whole")
 	s.expectNames(t, "lms-20261123_090000.dump lms-20261123_090000.dump.sha256")
+}
+
+// awaitWriter returns when nobody holds the draft any more: the pg_dump of a
+// killed opsdeck lives on until it finds that nobody reads it.
+func awaitWriter(t *testing.T, draft string) {
+	t.Helper()
+	file, err := os.Open(draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestHelperCreatesABackup(t *testing.T) {

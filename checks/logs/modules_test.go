@@ -232,6 +232,10 @@ func TestTailShowsTheNewestLinesAndTheSilence(t *testing.T) {
 		return at(5*time.Hour-time.Duration(i)*time.Minute/2, fmt.Sprintf("[info]: %d", i))
 	})...)
 	write(t, src.Paths[0]+".1", at(9*time.Hour, "[info]: rotated"))
+	written := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(src.Paths[0]+".1", written, written); err != nil {
+		t.Fatal(err)
+	}
 	res := checktest.Run(t, envOf(src), Tail, with(nil, "lines", 200, "max_silence", "1h"))
 	table, _ := res.Table("lines")
 	if res.Level != checks.Crit || len(table.Rows) != 200 || !strings.HasSuffix(table.Rows[199][2].Text, ": 299") {

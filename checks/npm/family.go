@@ -2,10 +2,9 @@
 // changes them, on a branch and never in the tree that is served.
 //
 // Everything is judged by npm's JSON: its exit codes say "there are findings"
-// and "it did not work" with the same number. Read report.go first. What a
-// registry answers to an audit could not be had here: those forms are tested on
-// answers as npm 6 and npm 7 and later record them; outdated, update, install
-// and refusals are tested with a real npm and a real registry on loopback.
+// and "it did not work" with the same number. Read report.go first. All of it is
+// tested with a real npm and a registry on loopback that answers audits too;
+// npm 6's older form of an audit is tested on answers as it records them.
 package npm
 
 import (
