@@ -31,9 +31,6 @@ var Updates = module(checks.Module{
 	Run:     updates,
 })
 
-// memory is how long back an update can be known to have been seen.
-const memory = 400 * 24 * time.Hour
-
 func updates(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	f := checks.Findings{}
 	if err := equipped(env); err != nil {
@@ -69,7 +66,7 @@ func updates(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 		var since time.Duration
 		if c.security {
 			security++
-			since = firstSeen(env, c.pkg)
+			since = checks.Finding{Check: env.Check, Fact: "pending", Label: c.pkg, Look: "waiting"}.OpenFor(env.History, now(env))
 			oldest = max(oldest, since)
 			f.Facts = append(f.Facts, fact.Number("pending", 1).On(c.pkg))
 		}
@@ -91,19 +88,4 @@ func begins(name string, prefixes []string) bool {
 		}
 	}
 	return len(prefixes) == 0
-}
-
-// firstSeen is the time since a package was first seen to wait without having
-// been absent since: two weeks without a sample end a wait, because the update
-// of today is not the one of last year. 0 if no history is kept.
-func firstSeen(env checks.Env, pkg string) time.Duration {
-	if env.History == nil {
-		return 0
-	}
-	since := now(env)
-	samples := env.History.Series(env.Check, "pending", pkg, since.Add(-memory))
-	for i := len(samples) - 1; i >= 0 && since.Sub(samples[i].At) < 14*24*time.Hour; i-- {
-		since = samples[i].At
-	}
-	return max(0, now(env).Sub(since))
 }

@@ -9,11 +9,15 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 )
 
-type seen []checks.Sample
+// seen is a history of looks, and of those at which openssl waited.
+type seen struct{ looks, waited []checks.Sample }
 
-func (s seen) Series(_, _, label string, _ time.Time) []checks.Sample {
-	if label == "openssl" {
-		return s
+func (s seen) Series(_, name, label string, _ time.Time) []checks.Sample {
+	switch {
+	case name == "waiting":
+		return s.looks
+	case label == "openssl":
+		return s.waited
 	}
 	return nil
 }
@@ -57,13 +61,16 @@ func TestASecurityUpdateThatWaitsLongerThanAWeekFails(t *testing.T) {
 	t.Parallel()
 	m := waiting(t)
 	today := now(m.env())
-	ago := func(days int) checks.Sample {
-		return checks.Sample{At: today.AddDate(0, 0, -days), Value: 1}
+	ago := func(days ...int) (all []checks.Sample) {
+		for _, d := range days {
+			all = append(all, checks.Sample{At: today.AddDate(0, 0, -d), Value: 1})
+		}
+		return all
 	}
-	if res := m.updates(nil, seen{ago(8), ago(1)}); res.Level != checks.Crit {
+	if res := m.updates(nil, seen{ago(8, 1), ago(8, 1)}); res.Level != checks.Crit {
 		t.Errorf("after eight days: %v %+v", res.Level, res.Facts)
 	}
-	if res := m.updates(nil, seen{ago(200), ago(3)}); res.Level != checks.Warn {
+	if res := m.updates(nil, seen{ago(200, 90, 3), ago(200, 3)}); res.Level != checks.Warn {
 		t.Errorf("another update of the same package, months ago: %v %+v", res.Level, res.Facts)
 	}
 }

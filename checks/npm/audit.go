@@ -39,9 +39,6 @@ var Audit = module(checks.Module{
 
 var ranks = map[string]float64{"info": 1, "low": 1, "moderate": 2, "high": 3, "critical": 4}
 
-// memory is how long back an advisory can be known to have been seen.
-const memory = 400 * 24 * time.Hour
-
 func audit(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	projects, err := chosen(env, args)
 	if err != nil {
@@ -75,7 +72,7 @@ func audit(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 				continue
 			}
 			label := p.Name + " " + a.pkg + " " + a.id
-			known := firstSeen(env, "rank", label)
+			known := checks.Finding{Check: env.Check, Fact: "rank", Label: label, Look: "dependencies", On: p.Name}.OpenFor(env.History, env.Now())
 			f.Facts = append(f.Facts, fact.Number("rank", ranks[a.severity]).On(label))
 			table.Rows = append(table.Rows, []fact.Value{
 				fact.WordValue(p.Name), fact.WordValue(a.pkg), fact.WordValue(a.severity), fact.DurValue(known),
@@ -112,19 +109,4 @@ func waivedNow(p checks.Project, a advisory, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// firstSeen is the time since the kept history first has a sample: a registry
-// does not say since when it knew. 0 if this is the first time, or if no
-// history is kept.
-func firstSeen(env checks.Env, factName, label string) time.Duration {
-	if env.History == nil {
-		return 0
-	}
-	now := env.Now()
-	samples := env.History.Series(env.Check, factName, label, now.Add(-memory))
-	if len(samples) == 0 {
-		return 0
-	}
-	return max(0, now.Sub(samples[0].At))
 }

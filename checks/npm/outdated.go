@@ -134,7 +134,7 @@ func outdated(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 			}
 			by := steps(d.Current, d.Latest)
 			label := p.Name + " " + name
-			known := firstSeen(env, "behind", label)
+			known := checks.Finding{Check: env.Check, Fact: "behind", Label: label, Look: "outdated", On: p.Name, Least: by}.OpenFor(env.History, env.Now())
 			count[by]++
 			if before, ok := oldest[by]; !ok || known > before {
 				oldest[by] = known
