@@ -31,6 +31,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/npm"
 	"github.com/advanced-lms/opsdeck/checks/pgbouncer"
+	"github.com/advanced-lms/opsdeck/checks/policy"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
@@ -71,6 +72,7 @@ func run() int {
 			notify.Family(),
 			npm.Family(),
 			pgbouncer.Family(),
+			policy.Family(),
 			postgres.Family(),
 			prometheus.Family(),
 			record.Family(),

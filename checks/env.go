@@ -294,6 +294,13 @@ type History interface {
 	Series(check, factName, label string, since time.Time) []Sample
 }
 
+// A Lister is a History that knows what it holds.
+type Lister interface {
+	// Labels returns the labels under which a fact of a check has a sample
+	// since the given time, sorted; "" among them if it has one without.
+	Labels(check, factName string, since time.Time) []string
+}
+
 // A Sample is one point of a History.
 type Sample struct {
 	At    time.Time

@@ -6,9 +6,9 @@ import "time"
 // longer than a year, because the lowest class of a policy may be a year.
 const findingMemory = 400 * 24 * time.Hour
 
-// sameLook is the farthest that two facts of one result may lie apart in a
+// SameLook is the farthest that two facts of one result may lie apart in a
 // history that keeps one sample a minute of each.
-const sameLook = 2 * time.Minute
+const SameLook = 2 * time.Minute
 
 // A Finding names what is remembered of one thing that a check finds open
 // again and again: an advisory, a waiting update.
@@ -34,10 +34,10 @@ func (f Finding) OpenFor(h History, now time.Time) time.Duration {
 	seen := h.Series(f.Check, f.Fact, f.Label, from)
 	since := now
 	for i := len(seen) - 1; i >= 0; i-- {
-		for len(looks) > 0 && looks[len(looks)-1].At.After(since.Add(-sameLook)) {
+		for len(looks) > 0 && looks[len(looks)-1].At.After(since.Add(-SameLook)) {
 			looks = looks[:len(looks)-1]
 		}
-		if len(looks) > 0 && looks[len(looks)-1].At.After(seen[i].At.Add(sameLook)) {
+		if len(looks) > 0 && looks[len(looks)-1].At.After(seen[i].At.Add(SameLook)) {
 			break
 		}
 		if seen[i].Value < f.Least {

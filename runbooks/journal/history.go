@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,6 +106,40 @@ func (h *History) Series(check, factName, label string, since time.Time) []check
 		return nil
 	}
 	return append(samples, h.unwritten(key, since)...)
+}
+
+// Labels returns the labels of a fact with a sample since the given time,
+// sorted. It steps from label to label over the key and reads one sample of
+// each, however many there are.
+func (h *History) Labels(check, factName string, since time.Time) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	prefix := seriesKey(check, factName, "")
+	found := map[string]bool{}
+	for after := prefix; ; {
+		var key string
+		var newest int64
+		err := h.db.QueryRowContext(ctx, `SELECT series, (SELECT max(at) FROM samples WHERE series = s.series) FROM samples s
+			WHERE series >= ? AND series < ? ORDER BY series LIMIT 1`, after, prefix+"\U0010ffff").Scan(&key, &newest)
+		if errors.Is(err, sql.ErrNoRows) {
+			break
+		}
+		if err != nil {
+			return nil
+		}
+		if newest >= since.UnixMilli() {
+			found[strings.TrimPrefix(key, prefix)] = true
+		}
+		after = key + "\x00"
+	}
+	h.mu.Lock()
+	for _, p := range h.pending {
+		if label, ok := strings.CutPrefix(p.series, prefix); ok && !p.sample.At.Before(since) {
+			found[label] = true
+		}
+	}
+	h.mu.Unlock()
+	return slices.Sorted(maps.Keys(found))
 }
 
 func (h *History) unwritten(key string, since time.Time) []checks.Sample {

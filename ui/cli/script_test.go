@@ -25,6 +25,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/notify"
 	"github.com/advanced-lms/opsdeck/checks/npm"
 	"github.com/advanced-lms/opsdeck/checks/pgbouncer"
+	"github.com/advanced-lms/opsdeck/checks/policy"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 	"github.com/advanced-lms/opsdeck/checks/prometheus"
 	"github.com/advanced-lms/opsdeck/checks/record"
@@ -58,6 +59,7 @@ func families() []checks.Family {
 		notify.Family(),
 		npm.Family(),
 		pgbouncer.Family(),
+		policy.Family(),
 		postgres.Family(),
 		prometheus.Family(),
 		record.Family(),
