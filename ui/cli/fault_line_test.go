@@ -17,7 +17,7 @@ import (
 
 // longItems are what an engineer starts and then loses the line to.
 const longItems = "---\nrunbook: long\nschema: 1\n---\n# Long\n```yaml section\nid: long\ncadence: none\n```\n" +
-	"- [ ] Up\n```yaml check\nid: up\nuse: sys.uptime\n```\n" +
+	"- [ ] Up\n```yaml check\nid: up\nuse: sys.uptime\nwarn: up < 1ms\n```\n" +
 	"- [ ] Watch\n```yaml hold\nid: watch\nuse: hold.timer\nfor: 4s\nsample: {every: 1s, items: [up]}\n```\n" +
 	"- [ ] Rebuild\n```yaml action\nid: rebuild\nuse: pg.vacuum_full\nwith: {tables: [public.big]}\nundo: none\ntimeout: 2m\n```\n" +
 	"- [ ] Restore\n```yaml action\nid: restore\nuse: pg.restore_test\nwith: {file: FILE, min_tables: 1, source: none}\ntimeout: 2m\nfail: errors > 0\n```\n"

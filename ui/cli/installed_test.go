@@ -20,7 +20,7 @@ const guarded = "---\nrunbook: guarded\nschema: 1\n---\n# Guarded\n```yaml secti
 	"- [ ] Act\n```yaml action\nid: act\nuse: cmd.run\nwith: {command: act}\ndanger: 3\nundo: none\ntimeout: 1m\n```\n" +
 	"- [ ] Long\n```yaml action\nid: long\nuse: cmd.run\nwith: {command: long}\ndanger: 3\nundo: none\ntimeout: 1m\n```\n" +
 	"# Look\n```yaml section\nid: look\ncadence: none\n```\n" +
-	"- [ ] Up\n```yaml check\nid: up\nuse: sys.uptime\n```\n"
+	"- [ ] Up\n```yaml check\nid: up\nuse: sys.uptime\nwarn: up < 1ms\n```\n"
 
 // installed is opsdeck as "opsdeck init --system" says that it is installed:
 // the supervisor has a user of its own, the people are members of its group.

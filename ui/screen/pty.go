@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,6 +42,7 @@ type Terminal struct {
 // environment is env and TERM=xterm-256color alone. It is killed when the test ends.
 func Start(t testing.TB, w, h int, env []string, argv ...string) *Terminal {
 	t.Helper()
+	heedHangUps()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append([]string{"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	blocking, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)})
@@ -65,6 +68,14 @@ func Start(t testing.TB, w, h int, env []string, argv ...string) *Terminal {
 		}
 	})
 	return term
+}
+
+// heedHangUps undoes a SIGHUP that is ignored, as under nohup: whoever is
+// started here would inherit that, and no terminal could hang it up.
+func heedHangUps() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 }
 
 // pollable reopens a terminal so that closing it ends a read in progress; a
