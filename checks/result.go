@@ -24,6 +24,7 @@ type Check struct {
 	Clear      int           // good samples before it clears; 0 means 2
 	Needs      []string      // ids of checks that explain this one's failure
 	Origin     string        // "opsdeck.yaml:31:5", "daily.md:44"
+	OnDemand   bool          // the monitor samples it only while somebody looks at it
 }
 
 // Class names why a check could not find out. Empty means it could.

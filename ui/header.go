@@ -105,7 +105,7 @@ func (m *Model) tally() (number map[checks.Level]int, held int) {
 	number = map[checks.Level]int{}
 	for _, st := range m.snap.States {
 		switch {
-		case !st.Known() && !st.Stuck:
+		case !st.Known() && !st.Stuck, st.Idle(m.shownAt):
 		case st.HeldBy != "":
 			held++
 		default:
@@ -148,7 +148,7 @@ func pick[T any](yes bool, a, b T) T {
 // are in trouble of their own, and what the deck costs. It changes every few
 // seconds at most.
 func (m *Model) statusLine(f pane.Frame) string {
-	parts := []string{m.freshness(), fmt.Sprintf("%d checks", len(m.snap.States))}
+	parts := []string{m.freshness(), fmt.Sprintf("%d checks", m.count(func(watch.State) bool { return true }))}
 	if n := m.count(func(s watch.State) bool { return s.Stuck }); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d stuck", n))
 	}
@@ -181,7 +181,7 @@ func (m *Model) freshness() string {
 func (m *Model) count(is func(watch.State) bool) int {
 	n := 0
 	for _, st := range m.snap.States {
-		if is(st) {
+		if !st.Idle(m.shownAt) && is(st) {
 			n++
 		}
 	}

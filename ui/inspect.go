@@ -47,6 +47,9 @@ func (in *inspection) copy(m *Model) func() tea.Cmd {
 	}
 }
 
+// Looks is the check: its page stays alive.
+func (in *inspection) Looks() []string { return []string{in.id} }
+
 // Show takes the newest snapshot.
 func (in *inspection) Show(s watch.Snapshot) { in.state, in.known = s.State(in.id) }
 

@@ -199,7 +199,7 @@ func (m *Model) rerun() tea.Cmd {
 
 func (m *Model) rerunAll() tea.Cmd {
 	r := m.regions[m.focus]
-	ids := r.needs(m)
+	ids := slices.Compact(slices.Sorted(slices.Values(append(r.needs(m), r.looks(m)...))))
 	m.deps.Monitor.Again(ids...)
 	m.say("running %s of %s again", plural(len(ids), "check"), strings.ToLower(r.spec.Title))
 	return nil

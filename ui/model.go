@@ -29,11 +29,13 @@ import (
 )
 
 // A Monitor samples the checks and publishes what came of them. It samples all
-// of them all the time: the header counts every check.
+// of them all the time, because the header counts every check, but for those on
+// demand: they are sampled while they are looked at.
 type Monitor interface {
 	Snapshot() watch.Snapshot
 	Changed() <-chan struct{} // capacity 1: "look again"
 	Again(ids ...string)      // run now
+	Look(ids ...string)       // all that is looked at
 }
 
 // Deps is the world of the deck. Monitor, Panes and Theme are needed; the rest
@@ -72,6 +74,7 @@ type Model struct {
 	paused  time.Time      // since when; zero when live
 	rev     uint64
 
+	looks    []string // what the monitor knows to be looked at
 	focus    int
 	zoom     bool
 	overlays []pane.Overlay
@@ -137,6 +140,7 @@ func (m *Model) Init() tea.Cmd {
 // Update takes one message. It never blocks and does no I/O.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	defer m.logPanic()
+	defer m.look()
 	m.stale = true
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:

@@ -89,6 +89,14 @@ func (r *region) needs(m *Model) (ids []string) {
 	return ids
 }
 
+// looks lists the checks on demand that the pane shows.
+func (r *region) looks(m *Model) (ids []string) {
+	if looker, ok := r.pane.(pane.Looker); ok {
+		r.safely(m, "naming what it shows", func() { ids = looker.Looks() })
+	}
+	return ids
+}
+
 // safely runs a method of the pane. After a panic the pane is not asked again.
 func (r *region) safely(m *Model, doing string, do func()) {
 	if r.dead != "" {

@@ -24,6 +24,8 @@ type fakeMonitor struct {
 	snap    watch.Snapshot
 	changed chan struct{}
 	again   []string
+	looked  []string
+	answer  func(watch.Snapshot, ...string) watch.Snapshot // to a Look; nil: nothing
 }
 
 func newFakeMonitor(s watch.Snapshot) *fakeMonitor {
@@ -42,6 +44,17 @@ func (m *fakeMonitor) Again(ids ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.again = append(m.again, ids...)
+}
+
+// Look notes what is looked at and publishes what comes of it.
+func (m *fakeMonitor) Look(ids ...string) {
+	m.mu.Lock()
+	m.looked = ids
+	s := m.snap
+	m.mu.Unlock()
+	if m.answer != nil {
+		m.publish(m.answer(s, ids...))
+	}
 }
 
 // publish makes a snapshot the newest.

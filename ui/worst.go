@@ -17,9 +17,11 @@ import (
 var worstSpec = pane.Spec{
 	ID: "worst", Title: "WORST FIRST", Order: 0, Min: pane.Size{W: 16, H: 1},
 	Needs: func(s watch.Snapshot) []string {
-		ids := make([]string, len(s.States))
-		for i, st := range s.States {
-			ids[i] = st.Check.ID
+		var ids []string
+		for _, st := range s.States {
+			if !st.Idle(s.At) {
+				ids = append(ids, st.Check.ID)
+			}
 		}
 		return ids
 	},
@@ -57,7 +59,7 @@ func (w *worst) Show(s watch.Snapshot) {
 
 // ranked is every check: those that are not well as the monitor ranks them,
 // those that do not answer, those that a cause explains, those that are well,
-// and the rest.
+// and the rest. One that is sampled on demand and that nobody looks at is none.
 func ranked(s watch.Snapshot) []watch.State {
 	list := s.WorstFirst(s.At)
 	listed := make(map[string]bool, len(list))
@@ -65,7 +67,7 @@ func ranked(s watch.Snapshot) []watch.State {
 		listed[st.Check.ID] = true
 	}
 	for _, st := range s.States {
-		if !listed[st.Check.ID] {
+		if !listed[st.Check.ID] && !st.Idle(s.At) {
 			list = append(list, st)
 		}
 	}

@@ -25,6 +25,12 @@ func TestPingOfAServerThatServes(t *testing.T) {
 			t.Errorf("facts: %v", res.Facts)
 		}
 		contains(t, res.Note, "primary", "PostgreSQL ")
+		if lock, _ := res.Fact("lock_timeout", ""); lock.Text != "50ms" {
+			t.Errorf("lock_timeout was read back as %q", lock.Text)
+		}
+		if statement, _ := res.Fact("statement_timeout", ""); statement.Text == "" || statement.Text == "0" {
+			t.Errorf("statement_timeout was read back as %q", statement.Text)
+		}
 	}
 	res := run(t, envFor(t, db.DSNAs(plain)), Ping, nil)
 	contains(t, strings.Join(res.Detail, "\n"), "GRANT pg_monitor TO "+plain)

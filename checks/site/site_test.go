@@ -46,7 +46,7 @@ func catalogue(t testing.TB) *checks.Registry {
 	reg, err := checks.NewRegistry(
 		checks.Family{Name: "system", Modules: []*checks.Module{module("sys.cpu", "", checks.Param{Name: "window", Type: checks.DurationParam, Default: "60s"}), module("sys.disk", "")}},
 		checks.Family{Name: "web", Modules: []*checks.Module{module("http.get", "", required("url", checks.TextParam), checks.Param{Name: "expect", Type: checks.MapParam}, text("method")), module("tls.expiry", "", required("targets", checks.TextsParam))}},
-		checks.Family{Name: "postgres", Kind: "postgres", Modules: []*checks.Module{module("pg.ping", "postgres"), module("pg.connections", "postgres"), module("pg.query", "postgres", named("query", "queries"))}},
+		checks.Family{Name: "postgres", Kind: "postgres", Modules: []*checks.Module{module("pg.ping", "postgres"), module("pg.connections", "postgres"), module("pg.sessions", "postgres"), module("pg.query", "postgres", named("query", "queries"))}},
 		checks.Family{Name: "redis", Kind: "redis", Modules: []*checks.Module{module("redis.ping", "redis"), module("redis.memory", "redis")}},
 		checks.Family{Name: "docker", Kind: "docker", Modules: []*checks.Module{module("compose.services", "docker")}},
 		checks.Family{Name: "prometheus", Kind: "prometheus", Modules: []*checks.Module{module("metric.query", "prometheus", required("query", checks.TextParam))}},
@@ -109,6 +109,9 @@ func TestStandingChecksStandUnderTheSitesLimits(t *testing.T) {
 	var ids []string
 	for _, c := range s.Checks(reg) {
 		ids = append(ids, c.ID)
+		if c.OnDemand != (c.ID == "pg.sessions") {
+			t.Errorf("%s is on demand: %v", c.ID, c.OnDemand)
+		}
 		switch c.ID {
 		case "sys.cpu":
 			if c.Rules.Warn.Text != "busy > 70%" || c.Args.Duration("window") != 15*time.Minute {
@@ -120,7 +123,7 @@ func TestStandingChecksStandUnderTheSitesLimits(t *testing.T) {
 			}
 		}
 	}
-	want := "sys.cpu sys.disk pg.connections redis.memory web api db cache stack cert backup.db integrity.db log.app log.postgres"
+	want := "sys.cpu sys.disk pg.connections redis.memory web api db cache stack cert backup.db integrity.db log.app log.postgres pg.sessions"
 	if got := strings.Join(ids, " "); got != want {
 		t.Errorf("checks are %s\nwant       %s", got, want)
 	}

@@ -15,11 +15,19 @@ import (
 var standing = []string{
 	"sys.cpu", "sys.mem", "sys.disk", "sys.diskio", "sys.net", "sys.psi", "sys.uptime", "sys.procs",
 	"pg.ping", "pg.connections", "pg.tps", "pg.locks", "pg.slow", "pg.dbsize", "pg.tables", "pg.deadtuples",
+	"pg.replication", "pg.wal", "pg.wraparound",
 	"redis.memory", "redis.keys", "compose.services", "docker.stats",
 }
 
+// ondemand are the checks that a view shows and that nobody has to be told of:
+// they are sampled while the view is on a screen, and cost nothing else.
+var ondemand = []string{
+	"pg.sessions", "pg.saturation", "pg.statements", "pg.bloat", "pg.indexes", "pg.sequences", "pg.progress", "pg.checkpoints",
+	"pg.settings", "pg.log",
+}
+
 // Checks are all checks of the site: the standing ones, the services, then
-// backups and logs. A standing check that the site's services already watch
+// backups and logs, and those on demand. A standing check that the site's services already watch
 // with the same module and without arguments is not listed twice.
 func (s *Site) Checks(reg *checks.Registry) []checks.Check {
 	var all []checks.Check
@@ -37,6 +45,14 @@ func (s *Site) Checks(reg *checks.Registry) []checks.Check {
 	for _, name := range slices.Sorted(maps.Keys(s.Logs)) {
 		if s.Logs[name].Format != "combined" {
 			all = s.add(all, reg, "log.count", "log."+name, map[string]any{"source": name})
+		}
+	}
+	for _, name := range ondemand {
+		m, ok := reg.Lookup(name)
+		if ok && s.has(m.Kind) && !s.watched(m) {
+			c := s.standing(m, name, nil)
+			c.OnDemand = true
+			all = append(all, c)
 		}
 	}
 	return all

@@ -38,6 +38,7 @@ type Monitor struct {
 	entries  []*entry
 	byID     map[string]*entry
 	wanted   map[string]bool // nil: all
+	looked   map[string]bool // checks on demand that are looked at
 	snapshot Snapshot
 }
 
@@ -94,6 +95,27 @@ func (m *Monitor) want(id string) {
 	}
 }
 
+// Look names everything that is looked at. A check on demand is sampled only
+// while it is: at once if it is overdue, then on its interval.
+func (m *Monitor) Look(ids ...string) {
+	m.mu.Lock()
+	m.looked = make(map[string]bool, len(ids))
+	for _, id := range ids {
+		m.looked[id] = true
+	}
+	changed := false
+	for _, e := range m.entries {
+		looked := m.looked[e.state.Check.ID]
+		changed = changed || e.state.Looked != looked
+		e.state.Looked = looked
+	}
+	if changed {
+		m.publish(time.Now())
+	}
+	m.mu.Unlock()
+	m.nudge()
+}
+
 // Again samples the checks now, whatever their schedule or back-off.
 func (m *Monitor) Again(ids ...string) {
 	m.mu.Lock()
@@ -118,7 +140,7 @@ func (m *Monitor) Replace(cs []checks.Check) {
 		if e == nil || e.state.Check.Module != c.Module {
 			e = &entry{due: now, backOff: 1, state: State{Need: 1}}
 		}
-		e.state.Check = c
+		e.state.Check, e.state.Looked = c, m.looked[c.ID]
 		e.confirm.confirm, e.confirm.clear = newConfirmation(c).confirm, newConfirmation(c).clear
 		m.entries = append(m.entries, e)
 		m.byID[c.ID] = e
@@ -165,7 +187,7 @@ func (m *Monitor) startDue(ctx context.Context, running *sync.WaitGroup) time.Du
 			news = m.markStuck(e, now, &next) || news
 			continue
 		}
-		if m.wanted != nil && !m.wanted[e.state.Check.ID] && !e.again {
+		if !e.again && !m.samples(e) {
 			continue
 		}
 		if !e.again && e.due.After(now) {
@@ -181,6 +203,12 @@ func (m *Monitor) startDue(ctx context.Context, running *sync.WaitGroup) time.Du
 		m.publish(now)
 	}
 	return max(time.Millisecond, next.Sub(now))
+}
+
+// samples reports whether a check is sampled at all; m.mu is held.
+func (m *Monitor) samples(e *entry) bool {
+	c := e.state.Check
+	return (m.wanted == nil || m.wanted[c.ID]) && (!c.OnDemand || e.state.Looked)
 }
 
 func (m *Monitor) markStuck(e *entry, now time.Time, next *time.Time) bool {

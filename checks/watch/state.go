@@ -31,6 +31,7 @@ type State struct {
 	HeldBy   string    // id of the check whose failure explains this one
 	Running  time.Time // start of the run in flight; zero if none
 	Stuck    bool      // in flight beyond its deadline
+	Looked   bool      // somebody looks at it: a check on demand is sampled
 
 	StaleAfter time.Time // from then on the result is old
 	LastOK     time.Time
@@ -78,6 +79,13 @@ func (s State) Age(now time.Time) time.Duration {
 // confirmed level, and is still alone with it.
 func (s State) Confirming() bool { return s.Known() && s.Raw != s.Level }
 
+// Idle reports whether the check is sampled on demand and nobody looks at it,
+// and it knows nothing that still holds. It then says nothing about the site:
+// lists and counts leave it out.
+func (s State) Idle(now time.Time) bool {
+	return s.Check.OnDemand && !s.Looked && s.Running.IsZero() && (!s.Known() || s.Stale(now))
+}
+
 // A Snapshot is everything the monitor knows at one moment.
 type Snapshot struct {
 	Seq       uint64
@@ -97,12 +105,13 @@ func (s Snapshot) State(id string) (State, bool) {
 }
 
 // Counts counts the checks by confirmed level. A check held by a cause is not
-// counted (see Held), nor one that has not run yet; a stale one is unknown.
+// counted (see Held), nor one that has not run yet or that is idle; a stale one
+// is unknown.
 func (s Snapshot) Counts(now time.Time) map[checks.Level]int {
 	counts := map[checks.Level]int{}
 	for _, st := range s.States {
 		switch {
-		case !st.Known() || st.HeldBy != "":
+		case !st.Known() || st.HeldBy != "" || st.Idle(now):
 		case st.Stale(now):
 			counts[checks.Unknown]++
 		default:
@@ -116,7 +125,7 @@ func (s Snapshot) Counts(now time.Time) map[checks.Level]int {
 func (s Snapshot) Held() int {
 	held := 0
 	for _, st := range s.States {
-		if st.HeldBy != "" {
+		if st.HeldBy != "" && !st.Idle(s.At) {
 			held++
 		}
 	}

@@ -304,3 +304,65 @@ func TestPublishedSnapshotsDoNotChange(t *testing.T) {
 		}
 	})
 }
+
+func TestACheckOnDemandIsSampledOnlyWhileItIsLookedAt(t *testing.T) {
+	s := &script{}
+	c := check("rows", 10*time.Second)
+	c.OnDemand = true
+	watched(t, s, []checks.Check{c, check("ping", 10*time.Second)}, func(m *Monitor) {
+		time.Sleep(time.Minute)
+		if n := s.count("rows"); n != 0 || s.count("ping") == 0 {
+			t.Fatalf("nobody looks: %d samples on demand, %d of the other", n, s.count("ping"))
+		}
+		m.Look("rows")
+		time.Sleep(100 * time.Millisecond)
+		if n := s.count("rows"); n != 1 {
+			t.Fatalf("%d samples right after somebody looked, want one", n)
+		}
+		time.Sleep(29 * time.Second)
+		if n := s.count("rows"); n < 3 || n > 4 {
+			t.Errorf("%d samples in half a minute of looking, want one every 10 s", n)
+		}
+		m.Look()
+		synctest.Wait()
+		n := s.count("rows")
+		time.Sleep(time.Minute)
+		if got := s.count("rows"); got != n {
+			t.Errorf("%d samples after nobody looked any more", got-n)
+		}
+		m.Again("rows")
+		time.Sleep(100 * time.Millisecond)
+		if got := s.count("rows"); got != n+1 {
+			t.Errorf("it was asked for once, and sampled %d times", got-n)
+		}
+	})
+}
+
+func TestACheckNobodyLooksAtCountsForNothingOnceItsAnswerIsOld(t *testing.T) {
+	now := time.Now()
+	st := State{
+		Check: checks.Check{ID: "indexes", Module: module, OnDemand: true}, Level: checks.Warn, Raw: checks.Warn,
+		Result: checks.Result{At: now}, StaleAfter: now.Add(time.Minute),
+	}
+	told := func(st State, at time.Time) (counted, listed int) {
+		s := Snapshot{At: at, States: []State{st}}
+		for _, n := range s.Counts(at) {
+			counted += n
+		}
+		return counted, len(s.WorstFirst(at))
+	}
+	if counted, listed := told(st, now.Add(time.Second)); counted != 1 || listed != 1 {
+		t.Errorf("what was just found out is counted %d and listed %d times", counted, listed)
+	}
+	if counted, listed := told(st, now.Add(2*time.Minute)); counted != 0 || listed != 0 {
+		t.Errorf("what nobody looks at is counted %d and listed %d times when it is old", counted, listed)
+	}
+	st.Looked = true
+	if counted, _ := told(st, now.Add(2*time.Minute)); counted != 1 {
+		t.Error("what is looked at and old is not counted as unknown")
+	}
+	st.Check.OnDemand, st.Looked = false, false
+	if counted, _ := told(st, now.Add(2*time.Minute)); counted != 1 {
+		t.Error("what is sampled always and old is not counted as unknown")
+	}
+}

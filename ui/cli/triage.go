@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ func (p *program) triageCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
-			snapshot := w.once(cmd.Context(), w.site.Checks(p.registry))
+			snapshot := w.once(cmd.Context(), asked(w.site.Checks(p.registry)))
 			ordered := worstFirst(snapshot)
 			worst := checks.Skipped
 			results := make([]checks.Result, len(ordered))
@@ -47,6 +48,12 @@ func (p *program) triageCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&nagios, "nagios", false, "print in the format of monitoring plugins")
 	return cmd
+}
+
+// asked are the checks that say how the site is, without those that are there
+// to be looked at.
+func asked(cs []checks.Check) []checks.Check {
+	return slices.DeleteFunc(cs, func(c checks.Check) bool { return c.OnDemand })
 }
 
 // once runs all checks in parallel; the Runner's pools bound how many at a time.

@@ -78,6 +78,10 @@ type Pane interface {
 	View(f Frame) string
 }
 
+// A Looker is a pane or an overlay that shows checks on demand: they are
+// sampled while it is on the screen and names them.
+type Looker interface{ Looks() []string }
+
 // A Pointer is a pane with a cursor. Enter opens the debug view of the check,
 // r reruns it, y copies the value and then the line.
 type Pointer interface{ Point() Point }
