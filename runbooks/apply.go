@@ -104,7 +104,7 @@ func (r Run) fits(e Event, p Payload) error {
 // results that were under way when it ended.
 func allowedAfterEnd(p Payload) bool {
 	switch p.(type) {
-	case Noted, CheckFinished, ActionFinished:
+	case Noted, Attached, CheckFinished, ActionFinished:
 		return true
 	}
 	return false
@@ -257,6 +257,9 @@ func (r Run) remarked(e Event, p Payload) (Run, error) {
 			return r, illegal(e, "the note is empty")
 		}
 		r.Notes = with(r.Notes, Remark{At: e.At, Actor: e.Actor, Text: p.Text})
+	case Attached:
+		r.Exhibits = with(r.Exhibits, exhibit(e, p))
+		return r, requireText(e, "frame", p.Text)
 	case Signed:
 		if signedBy(r.Signatures, e.Actor) {
 			return r, illegal(e, "%s has signed already", e.Actor.Identity())

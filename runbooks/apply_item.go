@@ -133,6 +133,9 @@ func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 		remark.Text = p.Text
 		it.Notes = with(it.Notes, remark)
 		return it, requireText(e, "note", p.Text)
+	case Attached:
+		it.Exhibits = with(it.Exhibits, exhibit(e, p))
+		return it, requireText(e, "frame", p.Text)
 	case ItemAcknowledged:
 		remark.Text = p.Note
 		it.Ack = &remark

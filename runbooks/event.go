@@ -85,6 +85,7 @@ var payloads = map[EventKind]func([]byte) (Payload, error){
 	ItemNotApplicable{}.Kind(): decoder[ItemNotApplicable],
 	ItemInterrupted{}.Kind():   decoder[ItemInterrupted],
 	Noted{}.Kind():             decoder[Noted],
+	Attached{}.Kind():          decoder[Attached],
 	Signed{}.Kind():            decoder[Signed],
 	RunClosed{}.Kind():         decoder[RunClosed],
 	RunAborted{}.Kind():        decoder[RunAborted],

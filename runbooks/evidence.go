@@ -19,6 +19,7 @@ import (
 const (
 	maxEvidence = 400      // cells of one field, a reason, a role
 	maxNote     = 16 << 10 // bytes of a note
+	maxFrame    = 48 << 10 // bytes of an attached frame
 )
 
 // Judge reads the evidence for a manual item or a confirm and judges it by the

@@ -92,6 +92,13 @@ func (s Seat) Note(item, text string) error {
 	return s.say(item, Noted{Text: clean.Block(s.l.redact(text), maxNote)})
 }
 
+// Attach keeps a frame as evidence for an item, or for the run if item is
+// empty. Anybody at the run may, also after it has ended.
+func (s Seat) Attach(item string, frame Attached) error {
+	frame.Title, frame.Text = s.l.line(frame.Title), clean.Block(s.l.redact(frame.Text), maxFrame)
+	return s.say(item, frame)
+}
+
 // Sign signs an item, the preview of one that is armed, or the run if item is
 // empty.
 func (s Seat) Sign(item, role string) error {

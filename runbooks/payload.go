@@ -109,6 +109,14 @@ type Noted struct {
 	Text string `json:"text"`
 }
 
+// Attached keeps what a screen showed, as evidence for an item, or for the run
+// if Event.Item is empty: a frame of a pane, frozen.
+type Attached struct {
+	Title string    `json:"title"` // which view of which pane, and what was looked at
+	Seen  time.Time `json:"seen"`  // when what it shows was found out
+	Text  string    `json:"text"`
+}
+
 // Signed is a signature under an item, or under the run if Event.Item is empty.
 // A signature under an armed action names the preview that was seen.
 type Signed struct {
@@ -162,6 +170,7 @@ func (ItemRetried) Kind() EventKind       { return "item.retried" }
 func (ItemNotApplicable) Kind() EventKind { return "item.not_applicable" }
 func (ItemInterrupted) Kind() EventKind   { return "item.interrupted" }
 func (Noted) Kind() EventKind             { return "noted" }
+func (Attached) Kind() EventKind          { return "attached" }
 func (Signed) Kind() EventKind            { return "signed" }
 func (RunClosed) Kind() EventKind         { return "run.closed" }
 func (RunAborted) Kind() EventKind        { return "run.aborted" }

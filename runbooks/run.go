@@ -26,6 +26,7 @@ type Run struct {
 
 	Items      []ItemRun // in the order of the document
 	Notes      []Remark
+	Exhibits   []Exhibit
 	Signatures []Remark
 
 	Aborting *Remark // why the run is being left; nil while it is not
@@ -47,6 +48,7 @@ type ItemRun struct {
 	Override *Remark  // a failed result that does not hold up the rest until it expires
 	Skip     *Remark  // why it was left out
 	Notes    []Remark // newest last
+	Exhibits []Exhibit
 
 	Signatures []Remark
 }

@@ -298,7 +298,7 @@ func anyPayload(t *rapid.T, at time.Time) runbooks.Payload {
 		runbooks.ItemConfirmed{Level: level, Evidence: map[string]string{"count": "3"}}, runbooks.ItemDecided{Option: "go"},
 		runbooks.ItemSkipped{Reason: reason, Until: until}, runbooks.ItemAcknowledged{Note: reason},
 		runbooks.ItemOverridden{Reason: reason, Until: until}, runbooks.ItemRetried{}, runbooks.ItemNotApplicable{Reason: reason},
-		runbooks.ItemInterrupted{Reason: reason}, runbooks.Noted{Text: reason}, runbooks.Signed{Role: reason},
+		runbooks.ItemInterrupted{Reason: reason}, runbooks.Noted{Text: reason}, runbooks.Signed{Role: reason}, runbooks.Attached{Title: "sessions", Seen: at, Text: reason},
 		runbooks.RunSuspended{}, runbooks.RunResumed{}, runbooks.RunTakenOver{From: ada},
 		runbooks.RunClosed{State: rapid.SampledFrom(runbooks.RunStates()).Draw(t, "state")},
 		runbooks.RunAborted{Reason: reason}, runbooks.RunExpired{Period: "2026-11-24"},

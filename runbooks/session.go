@@ -55,6 +55,7 @@ type Session interface {
 	Acknowledge(item, note string) error
 	Override(item, reason string, until time.Time) error
 	Note(item, text string) error // item "": on the run
+	Attach(item string, frame Attached) error
 	Retry(item string) error      // a new attempt; a check starts at once
 	Sign(item, role string) error // item "": the run
 

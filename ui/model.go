@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/watch"
 	"github.com/advanced-lms/opsdeck/ui/pane"
 	"github.com/advanced-lms/opsdeck/ui/theme"
@@ -188,6 +189,10 @@ func (m *Model) wish(msg tea.Msg) (tea.Cmd, bool) {
 		m.deps.Monitor.Again(msg.Checks...)
 	case pane.CopyMsg:
 		return m.copyOut(msg.What, msg.Text), true
+	case pane.ProposeMsg:
+		return m.record(true, func(r pane.Recorder) tea.Cmd { return r.Propose(msg) }), true
+	case pane.AttachMsg:
+		return m.record(false, func(r pane.Recorder) tea.Cmd { return r.Attach(msg) }), true
 	default:
 		return nil, false
 	}
@@ -238,6 +243,25 @@ func (m *Model) deliver(msg pane.Msg) tea.Cmd {
 	}
 	m.rev++
 	return m.regions[i].handle(m, msg.Body)
+}
+
+// record hands something to the pane that keeps the record, which gets the
+// keys if a person has to answer it there.
+func (m *Model) record(focus bool, take func(pane.Recorder) tea.Cmd) (cmd tea.Cmd) {
+	for i, r := range m.regions {
+		recorder, ok := r.pane.(pane.Recorder)
+		if !ok || r.dead != "" {
+			continue
+		}
+		m.rev++
+		if focus {
+			m.focusOn(i)
+		}
+		r.safely(m, "recording", func() { cmd = take(recorder) })
+		return cmd
+	}
+	m.notify(pane.NoticeMsg{Level: checks.Warn, Text: "there is no runbook pane to record it"})
+	return nil
 }
 
 // find is the index of a pane by its id, -1 if there is none.

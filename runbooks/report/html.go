@@ -76,10 +76,12 @@ svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 {{range rows .}}<tr><th>{{text (index . 0)}}</th><td>{{text (index . 1)}}</td></tr>{{end}}
 {{with .Result}}{{range facts .Facts}}<tr><th>{{text (index . 0)}}</th><td>{{text (index . 1)}}</td></tr>{{end}}{{end}}
 {{end}}</table>
-{{range .Attempts}}{{with .Action}}{{with .Tail}}<pre>{{text .}}</pre>{{end}}{{end}}{{end}}
+{{range .Exhibits}}<p>{{text .Heading}}</p><pre>{{text .Text}}</pre>
+{{end}}{{range .Attempts}}{{with .Action}}{{with .Tail}}<pre>{{text .}}</pre>{{end}}{{end}}{{end}}
 {{end}}
 {{with .Notes}}<h2>Notes on the run</h2><table>{{range .}}<tr><td>{{text (said .)}}</td></tr>{{end}}</table>{{end}}
-{{with .Signatures}}<h2>Signatures</h2><table>{{range .}}<tr><td>{{text (said .)}}</td></tr>{{end}}</table>{{end}}
+{{range .Exhibits}}<h2>{{text .Heading}}</h2><pre>{{text .Text}}</pre>
+{{end}}{{with .Signatures}}<h2>Signatures</h2><table>{{range .}}<tr><td>{{text (said .)}}</td></tr>{{end}}</table>{{end}}
 {{with .Trends}}<h2>Against earlier runs</h2><table>
 {{range .}}<tr><td>{{text .Item}}</td><td>{{text .Fact}} {{text .Label}}</td><td>{{spark .}}</td><td>{{last .}}</td></tr>
 {{end}}</table>{{end}}

@@ -30,6 +30,7 @@ func Markdown(w io.Writer, r Report) error {
 		m.item(it)
 	}
 	m.remarks("Notes on the run", r.Notes)
+	m.exhibits(r.Exhibits)
 	m.remarks("Signatures", r.Signatures)
 	if len(r.Trends) > 0 {
 		m.line("## Against earlier runs")
@@ -170,6 +171,7 @@ func (m *page) item(it Item) {
 	for _, a := range it.Attempts {
 		m.attempt(a)
 	}
+	m.exhibits(it.Exhibits)
 }
 
 func (m *page) attempt(a Attempt) {
@@ -184,10 +186,7 @@ func (m *page) attempt(a Attempt) {
 	if a.Action != nil && a.Action.Tail != "" {
 		m.line("Output, its end:")
 		m.line("")
-		for _, l := range strings.Split(strings.TrimRight(a.Action.Tail, "\n"), "\n") {
-			m.line("    %s", clean.Line(l, 400)) // indented text is no markup
-		}
-		m.line("")
+		m.verbatim(a.Action.Tail)
 	}
 }
 

@@ -60,11 +60,12 @@ type Report struct {
 	DocumentSHA string `json:"document_sha256"`
 	Version     string `json:"version"` // of opsdeck when the run was opened
 
-	Items      []Item   `json:"items"`
-	Notes      []Remark `json:"notes,omitempty"`
-	Signatures []Remark `json:"signatures,omitempty"`
-	Aborting   *Remark  `json:"aborting,omitempty"`
-	Window     *Remark  `json:"window_override,omitempty"`
+	Items      []Item    `json:"items"`
+	Notes      []Remark  `json:"notes,omitempty"`
+	Exhibits   []Exhibit `json:"exhibits,omitempty"`
+	Signatures []Remark  `json:"signatures,omitempty"`
+	Aborting   *Remark   `json:"aborting,omitempty"`
+	Window     *Remark   `json:"window_override,omitempty"`
 
 	Head      uint64    `json:"head"`
 	HeadHash  string    `json:"head_hash"`
@@ -143,11 +144,12 @@ type Item struct {
 	Attempts []Attempt      `json:"attempts,omitempty"`
 	Late     int            `json:"late_results,omitempty"`
 
-	Skipped    *Remark  `json:"skipped,omitempty"`
-	Override   *Remark  `json:"override,omitempty"`
-	Seen       *Remark  `json:"acknowledged,omitempty"`
-	Notes      []Remark `json:"notes,omitempty"`
-	Signatures []Remark `json:"signatures,omitempty"`
+	Skipped    *Remark   `json:"skipped,omitempty"`
+	Override   *Remark   `json:"override,omitempty"`
+	Seen       *Remark   `json:"acknowledged,omitempty"`
+	Notes      []Remark  `json:"notes,omitempty"`
+	Exhibits   []Exhibit `json:"exhibits,omitempty"`
+	Signatures []Remark  `json:"signatures,omitempty"`
 
 	EstimateMs float64 `json:"estimate_ms,omitempty"`
 }
@@ -221,7 +223,7 @@ func Of(run runbooks.Run, o Options) Report {
 		Period: run.Opened.Period, State: run.State, Level: run.Level(), Reason: run.Reason, Rehearsal: run.Opened.Rehearsal,
 		Opened: run.OpenedAt, OpenedBy: personOf(run.OpenedBy), Driver: personOf(run.Driver),
 		Document: run.Opened.Path, DocumentSHA: run.Opened.Hash.String(), Version: run.Opened.Version,
-		Notes: remarksOf(run.Notes), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window),
+		Notes: remarksOf(run.Notes), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window),
 		Head: o.Head, HeadHash: o.HeadHash.String(), HeadWords: Words(o.HeadHash), Verified: o.Verified, MadeAt: o.Now, MadeBy: o.Version,
 		BudgetMs: ms(o.Budget), Host: run.OpenedBy.Host, Due: instant(run.Opened.Due), Overdue: instant(run.Opened.Overdue), InWindow: o.InWindow,
 	}
@@ -267,7 +269,7 @@ func itemOf(it runbooks.ItemRun, o Options) Item {
 	out := Item{
 		ID: it.ID, Title: it.Title, Group: it.Group, Kind: it.Kind, Module: it.Use, Danger: it.Danger, Guide: it.Guide, State: it.State,
 		Choice: it.Choice, Late: len(it.Late), Skipped: remarkOf(it.Skip), Override: remarkOf(it.Override), Seen: remarkOf(it.Ack),
-		Notes: remarksOf(it.Notes), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
+		Notes: remarksOf(it.Notes), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
 	}
 	for _, a := range it.Attempts {
 		out.Attempts = append(out.Attempts, attemptOf(a))

@@ -82,6 +82,7 @@ func window(t testing.TB, id, evil string, used float64) runbooks.Run {
 	s.did(ada, "logs", 1, runbooks.CheckFinished{Result: checks.Result{ID: "logs", Level: checks.Unknown, Err: "denied" + evil, Class: checks.Denied, At: night}})
 	s.did(ada, "notice", 1, runbooks.ItemConfirmed{Level: checks.OK, Evidence: map[string]string{"link": "https://t.example/1" + evil}})
 	s.did(eve, "notice", 0, runbooks.Noted{Text: "I said" + evil})
+	s.did(eve, "notice", 0, runbooks.Attached{Title: "sessions" + evil, Seen: night, Text: "pid  state\n4711 idle" + evil})
 	preview := checks.Result{Level: checks.OK, Target: "lms" + evil, Note: "rebuild 2 tables" + evil, Fingerprint: "7/16384@db", Detail: []string{"careful: slow" + evil}, At: night}
 	s.did(ada, "compact", 1, runbooks.ActionArmed{Module: "pg.vacuum_full", Danger: 3, Signers: 1, Crash: "it goes on", Preview: preview, Hash: runbooks.Hash{9}, Gates: []runbooks.Gate{{Item: "disk", State: runbooks.Passed}}})
 	s.did(bob, "compact", 1, runbooks.Signed{Role: "dba" + evil, Preview: runbooks.Hash{9}})
@@ -97,6 +98,7 @@ func window(t testing.TB, id, evil string, used float64) runbooks.Run {
 	s.did(ada, "left-out", 0, runbooks.ItemSkipped{Reason: "not tonight" + evil})
 	s.did(bob, "", 0, runbooks.Signed{Role: "lead" + evil})
 	s.did(ada, "", 0, runbooks.Noted{Text: "all well" + evil})
+	s.did(ada, "", 0, runbooks.Attached{Title: "overview" + evil, Seen: night, Text: "conn 81" + evil})
 	s.did(ada, "", 0, runbooks.RunClosed{State: s.run.Outcome(), Note: "done" + evil})
 	return s.run
 }

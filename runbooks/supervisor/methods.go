@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -25,7 +26,13 @@ var methods = map[string]func(context.Context, runbooks.Seat, deed) (any, error)
 	"override": func(_ context.Context, s runbooks.Seat, d deed) (any, error) {
 		return nil, s.Override(d.Item, d.Text, d.Until)
 	},
-	"note":  func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Note(d.Item, d.Text) },
+	"note": func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Note(d.Item, d.Text) },
+	"attach": func(_ context.Context, s runbooks.Seat, d deed) (any, error) {
+		if d.Frame == nil {
+			return nil, errors.New("there is no frame to attach")
+		}
+		return nil, s.Attach(d.Item, *d.Frame)
+	},
 	"retry": func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Retry(d.Item) },
 	"sign":  func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Sign(d.Item, d.Text) },
 	"arm":   func(ctx context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Arm(ctx, d.Item) },

@@ -43,6 +43,11 @@ func (s *Session) Override(item, reason string, until time.Time) error {
 // Note keeps a remark.
 func (s *Session) Note(item, text string) error { return s.call("note", deed{Item: item, Text: text}) }
 
+// Attach keeps a frame as evidence.
+func (s *Session) Attach(item string, frame runbooks.Attached) error {
+	return s.call("attach", deed{Item: item, Frame: &frame})
+}
+
 // Retry makes a new attempt possible.
 func (s *Session) Retry(item string) error { return s.call("retry", deed{Item: item}) }
 

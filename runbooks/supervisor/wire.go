@@ -185,12 +185,13 @@ type (
 		Fault  string           `json:"fault,omitempty"` // why it is not the whole record
 	}
 	deed struct { // the parameters of everything that is done to an item
-		Item     string            `json:"item,omitempty"`
-		Text     string            `json:"text,omitempty"`
-		Until    time.Time         `json:"until,omitzero"`
-		Evidence map[string]string `json:"evidence,omitempty"`
-		Seen     runbooks.Hash     `json:"seen,omitzero"`
-		Done     bool              `json:"done,omitempty"`
-		From     int64             `json:"from,omitempty"`
+		Item     string             `json:"item,omitempty"`
+		Text     string             `json:"text,omitempty"`
+		Until    time.Time          `json:"until,omitzero"`
+		Evidence map[string]string  `json:"evidence,omitempty"`
+		Seen     runbooks.Hash      `json:"seen,omitzero"`
+		Frame    *runbooks.Attached `json:"frame,omitempty"`
+		Done     bool               `json:"done,omitempty"`
+		From     int64              `json:"from,omitempty"`
 	}
 )

@@ -37,6 +37,9 @@ func (n news) about(f pane.Frame) []string {
 	if len(said) > 0 {
 		lines = append(append(lines, "", f.Theme.Title.Render("said about the run")), pane.KeyValues(f, said)...)
 	}
+	if frames := exhibits(f, n.run.Exhibits); len(frames) > 0 {
+		lines = append(append(lines, "", f.Theme.Title.Render("frames attached to the run")), frames...)
+	}
 	return lines
 }
 

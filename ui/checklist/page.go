@@ -87,6 +87,7 @@ func (p *page) text(f pane.Frame) []string {
 	}
 	section("attempts, newest first", attempts(f, it))
 	section("said about it", remarks(f, it))
+	section("frames, as attached", exhibits(f, it.Exhibits))
 	for _, ref := range item.References {
 		section("reference "+ref.Lang+", never executed", pane.Wrap(strings.TrimRight(ref.Text, "\n"), f.W))
 	}
@@ -236,6 +237,18 @@ func attempts(f pane.Frame, it runbooks.ItemRun) []string {
 		return nil
 	}
 	return pane.KeyValues(f, pairs)
+}
+
+// exhibits are the frames that were attached, word for word.
+func exhibits(f pane.Frame, list []runbooks.Exhibit) []string {
+	var lines []string
+	for _, e := range list {
+		lines = append(lines, f.Theme.Strong.Render(f.Cut(pane.Plain(e.Title+", as of "+stamp(e.Seen)+", by "+e.Actor.String()), f.W)))
+		for l := range strings.Lines(e.Text) {
+			lines = append(lines, f.Cut(pane.Plain(strings.TrimRight(l, "\n")), f.W))
+		}
+	}
+	return lines
 }
 
 // remarks is what people said about the item.

@@ -94,6 +94,7 @@ type (
 		session runbooks.Session
 		news    news
 		err     error
+		adHoc   bool // another pane proposed it: its preview comes next
 	}
 	changed struct {
 		session *session
@@ -125,8 +126,18 @@ func (c *checklist) look(now time.Time) {
 	}
 }
 
-// Handle takes the answer to a command.
+// Handle takes the answer to a command, and goes on with an ad hoc run that
+// it has decided.
 func (c *checklist) Handle(body any) tea.Cmd {
+	before := c.adHoc()
+	cmd := c.take(body)
+	if after := c.adHoc(); after != before {
+		return tea.Batch(cmd, c.closeAdHoc(before, after))
+	}
+	return cmd
+}
+
+func (c *checklist) take(body any) tea.Cmd {
 	switch m := body.(type) {
 	case opened:
 		return c.opened(m)
@@ -218,7 +229,11 @@ func (c *checklist) opened(m opened) tea.Cmd {
 	c.items.init()
 	c.learn(m.news)
 	c.items.goOn("")
-	return tea.Batch(leave, c.listen(c.run), c.follow())
+	next := tea.Batch(leave, c.listen(c.run), c.follow())
+	if m.adHoc {
+		return tea.Batch(next, c.showAdHoc())
+	}
+	return next
 }
 
 // leave closes the run that was open, which waits for what it runs.

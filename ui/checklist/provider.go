@@ -32,6 +32,9 @@ type Provider interface {
 	// session belongs to the pane from then on, which closes it when it opens
 	// another; sessions that are open at the end are closed by the provider.
 	Open(ctx context.Context, id string) (runbooks.Session, error)
+
+	// OpenAdHoc joins or prepares the run of one action that a pane proposed.
+	OpenAdHoc(ctx context.Context, a runbooks.AdHoc) (runbooks.Session, error)
 }
 
 // SectionInfo is a section and how it stands. Due and overdue are computed

@@ -178,7 +178,20 @@ func (d *desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := d.client.Open(ctx, book.Runbook, section.ID)
+	return d.open(ctx, book.Runbook, section.ID)
+}
+
+// OpenAdHoc implements checklist.Provider.
+func (d *desk) OpenAdHoc(ctx context.Context, a runbooks.AdHoc) (runbooks.Session, error) {
+	book, err := d.p.adHoc(a)
+	if err != nil {
+		return nil, err
+	}
+	return d.open(ctx, book, book.Sections[0].ID)
+}
+
+func (d *desk) open(ctx context.Context, book runbooks.Runbook, section string) (runbooks.Session, error) {
+	s, err := d.client.Open(ctx, book, section)
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,8 @@ func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 }
 
 // bookFor is the runbook that a client means. The shelf's own is taken by its
-// bytes; another only from our own user, who could write to the shelf as well.
+// bytes, and from anybody who may walk runs here the document of one ad hoc
+// action; another only from our own user, who could write to the shelf as well.
 func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (runbooks.Runbook, error) {
 	return func(path string, source []byte, hash runbooks.Hash, mayBring bool) (runbooks.Runbook, error) {
 		for _, book := range w.shelf.Runbooks {
@@ -144,7 +145,7 @@ func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (r
 				return book.Runbook, nil
 			}
 		}
-		if !mayBring {
+		if !mayBring && !p.isAdHoc(path, source) {
 			return runbooks.Runbook{}, fmt.Errorf("%s is not a runbook of this supervisor: put it into /etc/opsdeck/runbooks and start it anew", path)
 		}
 		book, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry, Layer: path})

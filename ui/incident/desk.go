@@ -181,11 +181,31 @@ func (d *Desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
 	if d.Loose {
 		book.Sections[0].Mode = runbooks.DoConfirm
 	}
+	return d.drive(ctx, book, "disk-full", "disk-full-k3vq")
+}
+
+// OpenAdHoc implements checklist.Provider.
+func (d *Desk) OpenAdHoc(ctx context.Context, a runbooks.AdHoc) (runbooks.Session, error) {
+	if d.Fail != nil {
+		return nil, d.Fail
+	}
+	source, err := markdown.AdHoc(a)
+	if err != nil {
+		return nil, err
+	}
+	book, list := markdown.Parse("ad-hoc.md", source, markdown.Options{Registry: registry()})
+	if markdown.HasErrors(list) {
+		return nil, fmt.Errorf("the scene cannot do that: %s", list[0])
+	}
+	return d.drive(ctx, book, book.Sections[0].ID, "ad-hoc-7fqz")
+}
+
+func (d *Desk) drive(ctx context.Context, book runbooks.Runbook, section, id string) (runbooks.Session, error) {
 	s, err := runbooks.Drive(context.WithoutCancel(ctx), runbooks.Options{
-		Journal: d, Runner: d, Name: "lms", Zone: time.UTC, Runbook: book, Section: "disk-full",
+		Journal: d, Runner: d, Name: "lms", Zone: time.UTC, Runbook: book, Section: section,
 		Actions: d.actions(),
 		Actor:   runbooks.Actor{Name: "dana", UID: 1000, Login: "dana"}, Version: "test", Now: d.Clock,
-		NewID: func() string { return "disk-full-k3vq" },
+		NewID: func() string { return id },
 		Parse: func(path string, source []byte) (runbooks.Runbook, error) {
 			book, _ := markdown.Parse(path, source, markdown.Options{Registry: registry()})
 			return book, nil
