@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 	"github.com/advanced-lms/opsdeck/ui/screen"
 )
@@ -197,6 +199,24 @@ func (i *installed) recordIsTold(t *testing.T) {
 	}
 }
 
+// adHocIsTaken: what a pane proposes is taken from whoever may walk runs here,
+// and nothing that only looks like it.
+func (i *installed) adHocIsTaken(t *testing.T) {
+	source, err := markdown.AdHoc(runbooks.AdHoc{Use: "pg.terminate", Title: "terminate pid 4711", With: map[string]any{"sessions": []string{"4711@2026-11-23T02:52:01Z"}, "reason": "stuck"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile(`pg-terminate-[0-9a-f]{8}`).FindString(string(source))
+	i.file("proposed.md", 0o644, 0, string(source))
+	if out, code := i.opsdeck(i.bob, "run", section, "--file", i.path("proposed.md")); code != "3" || !strings.Contains(out, "pending") {
+		t.Errorf("what a pane proposes: exit %s: %s", code, out)
+	}
+	i.file("altered.md", 0o644, 0, string(source)+"\n- [ ] and one thing more\n")
+	if out, code := i.opsdeck(i.bob, "run", section, "--file", i.path("altered.md")); code != "73" || !strings.Contains(out, "is not a runbook of this supervisor") {
+		t.Errorf("what only looks like it: exit %s: %s", code, out)
+	}
+}
+
 func (i *installed) nothingIsKept(t *testing.T) {
 	if out, code := i.opsdeck(i.bob, "run", "look"); code != "0" || !strings.Contains(out, string(runbooks.Completed)) {
 		t.Errorf("a check that the supervisor runs: exit %s: %s", code, out)
@@ -204,6 +224,7 @@ func (i *installed) nothingIsKept(t *testing.T) {
 	if out, code := i.opsdeck(i.bob, "run", "brought", "--file", i.path("bobs.md")); code != "73" || !strings.Contains(out, "is not a runbook of this supervisor") {
 		t.Errorf("a runbook of bob's own: exit %s: %s", code, out)
 	}
+	i.adHocIsTaken(t)
 	out, _ := i.opsdeck(i.bob, "doctor", "--json")
 	var found []struct{ Level, What, Says string }
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
