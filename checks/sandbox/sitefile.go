@@ -39,13 +39,14 @@ func (a addresses) site() string {
 	return strings.Join(sections, "\n")
 }
 
-// actions is what changes something needs: a page that closes the site and
-// somebody to tell.
+// actions is what changes something needs: a page that closes the site,
+// somebody to tell, and leave to end sessions.
 func (a addresses) actions() string {
 	return "maintenance:\n" +
 		"  site: {flag: \"${dir}/maintenance.flag\", url: \"${web}/health\", exempt: \"${web}/api/health\"}\n" +
 		"notify:\n" +
-		"  ops: {webhook: \"${web}/notices\"}\n"
+		"  ops: {webhook: \"${web}/notices\"}\n" +
+		"allow:\n  kill_sessions: true\n"
 }
 
 func (a addresses) vars() string {
