@@ -1,0 +1,138 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
+)
+
+// hostEnv is an Env that looks at this very host.
+func hostEnv(t *testing.T, dsn, log string) checks.Env {
+	t.Helper()
+	env := envFor(t, dsn)
+	env.Root = "/"
+	if log != "" {
+		env.Site.Logs = map[string]checks.LogSource{"postgres": {Name: "postgres", Paths: []string{log}}}
+	}
+	return env
+}
+
+func TestAServerIsSeenFromItsHostWithoutSQL(t *testing.T) {
+	server := ownServer(t, pgserver.Options{})
+	client := sessionWith(t, server.DSN("postgres"), "CREATE TABLE a (n int)", "BEGIN", "LOCK TABLE a")
+	inBackground(t, sessionWith(t, server.DSN("postgres")), server.DSN("postgres"), nil, "SELECT * FROM a")
+	env := hostEnv(t, server.DSN("postgres"), server.LogFile())
+
+	res := run(t, env, Host, nil)
+	if res.Err != "" || num(t, res, "postmaster", "") != 1 || num(t, res, "listening", "") != 1 {
+		t.Fatalf("%s %v", res.Err, res.Facts)
+	}
+	if n := num(t, res, "clients", ""); n != 3 {
+		t.Errorf("%v clients of 3:\n%s", n, cells(t, res, "processes"))
+	}
+	if n := num(t, res, "waiting", ""); n != 1 {
+		t.Errorf("%v wait, one does:\n%s", n, cells(t, res, "processes"))
+	}
+	contains(t, cells(t, res, "processes"), pidOf(client)+" | S", "idle in transaction", "checkpointer", "postmaster: ")
+	contains(t, cells(t, res, "log"), "database system is ready")
+	var disks int
+	for _, f := range res.Facts {
+		if f.Name == "free" && f.Num > 0 {
+			disks++
+		}
+	}
+	if disks != 2 {
+		t.Errorf("%d folders have a disk: %v %v", disks, res.Facts, res.Detail)
+	}
+
+	if err := syscall.Kill(server.PID(), syscall.SIGSTOP); err != nil { // it answers nobody now
+		t.Fatal(err)
+	}
+	res = run(t, env, Host, nil)
+	if res.Err != "" || num(t, res, "postmaster", "") != 1 {
+		t.Errorf("a server that hangs: %s %v", res.Err, res.Facts)
+	}
+	if err := syscall.Kill(server.PID(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAServerThatIsGoneIsSeenToBeGone(t *testing.T) {
+	server := ownServer(t, pgserver.Options{})
+	dsn, log := server.DSN("postgres"), server.LogFile()
+	env := hostEnv(t, dsn, log)
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	res := run(t, env, Host, nil)
+	if num(t, res, "listening", "") != 0 || res.Level != checks.Crit {
+		t.Errorf("%v %v", res.Level, res.Facts)
+	}
+}
+
+func TestWhatCannotBeSeenFromHereIsSaid(t *testing.T) {
+	res := run(t, hostEnv(t, "host=db.example.com dbname=lms", ""), Host, nil)
+	expect(t, res, checks.Skipped, checks.Unconfigured)
+	contains(t, res.Err+res.Note, "another host")
+
+	env := hostEnv(t, "host=127.0.0.1 dbname=lms", "")
+	env.Root = t.TempDir()
+	if res := run(t, env, Host, nil); res.Level != checks.Unknown {
+		t.Errorf("a host without /proc: %v %v", res.Level, res.Facts)
+	}
+}
+
+// fakeHost has one postgres process and one socket, written by hand: what the
+// real host of a test cannot be made to show.
+func fakeHost(t *testing.T, cmdline, tcp string) checks.Env {
+	t.Helper()
+	root := t.TempDir()
+	put := func(name, text string) {
+		path := filepath.Join(root, "proc", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("uptime", "1000.00 1000.00\n")
+	put("net/tcp", "  sl  local_address rem_address   st\n"+tcp)
+	if cmdline != "" {
+		put("77/stat", "77 (postgres) D 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 50000 0 10 0\n")
+		put("77/cmdline", cmdline)
+	}
+	env := hostEnv(t, "host=127.0.0.1 port=5432 dbname=lms", "")
+	env.Root = root
+	return env
+}
+
+func TestATunnelIsNoServerOfThisHost(t *testing.T) {
+	res := run(t, fakeHost(t, "", "   0: 0100007F:1538 00000000:0000 0A\n"), Host, nil)
+	expect(t, res, checks.Skipped, checks.Unconfigured)
+	contains(t, res.Err+res.Note, "a tunnel, a proxy or a container")
+}
+
+func TestTitlesAreReadAndHostileOnesAreHarmless(t *testing.T) {
+	res := run(t, fakeHost(t, "postgres: ev\x1b[2Jil lms 10.0.0.8(5432) idle in transaction\x00\x00", "   0: 0100007F:1538 00000000:0000 0A\n   1: 0100007F:1538 0800000A:C000 01\n   2: 0100007F:1538 0800000A:C001 06\n"), Host, nil)
+	if num(t, res, "clients", "") != 1 || num(t, res, "blocked", "") != 1 || num(t, res, "sockets", "established") != 1 || num(t, res, "sockets", "closing") != 1 {
+		t.Errorf("%s %v", res.Err, res.Facts)
+	}
+	if text := cells(t, res, "processes"); strings.Contains(text, "\x1b") {
+		t.Errorf("a control character came through: %q", text)
+	}
+}
+
+func TestALookAtTheHostEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (lookout{root: "/"}).processes(ctx); err == nil {
+		t.Error("it went on")
+	}
+}
