@@ -34,6 +34,7 @@ func TestEveryMajor(t *testing.T) {
 				m := newMajor(t, version, heard)
 				m.judge(t)
 				m.actions(t)
+				m.signals(t)
 				m.replay(t)
 				for _, q := range all {
 					if !q.versioned && !q.in(heard) {
