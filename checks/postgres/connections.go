@@ -111,19 +111,6 @@ func connections(ctx context.Context, env checks.Env, _ checks.Args) (checks.Fin
 	return f, nil
 }
 
-// onlyWhenFull is the connection of the site file that exists for this case.
-func onlyWhenFull(env checks.Env) (*Server, bool) {
-	for _, c := range env.Site.Connections {
-		if c.Kind != kind || c.Use != "only-when-full" {
-			continue
-		}
-		env.Connection = c.Name
-		s, err := server(env)
-		return s, err == nil
-	}
-	return nil, false
-}
-
 func (s *Server) activity(ctx context.Context) (activity, error) {
 	var seen activity
 	err := s.readOnly(ctx, "pg.connections", func(ctx context.Context, r *reading) (err error) {

@@ -41,6 +41,8 @@ type waiter struct {
 	Mode, Relation           string
 	User, App, State, Client string
 	Query                    []byte
+	Age                      float64 // seconds: of the state
+	Database, Began          string
 }
 
 // waitStart is the beginning of a wait by server version: the newest entry
@@ -56,7 +58,8 @@ const waitersSQL = `
 SELECT a.pid, pg_blocking_pids(a.pid), greatest(0, extract(epoch FROM clock_timestamp() - %s))::float8,
        coalesce(l.mode, ''), CASE WHEN c.oid IS NOT NULL THEN format('%%I.%%I', n.nspname, c.relname) ELSE coalesce(l.locktype || coalesce(' ' || l.relation::text, ''), '') END,
        coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.state, a.backend_type, ''), coalesce(host(a.client_addr), 'local'),
-       coalesce(substr(textsend(a.query), 1, 1000), '')
+       coalesce(substr(textsend(a.query), 1, 1000), ''), greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.state_change, a.backend_start)))::float8,
+       coalesce(a.datname::text, ''), coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '')
 FROM pg_stat_activity a
 LEFT JOIN LATERAL (SELECT * FROM pg_locks l WHERE l.pid = a.pid AND NOT l.granted LIMIT 1) l ON true
 LEFT JOIN pg_class c ON c.oid = l.relation AND l.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
@@ -71,13 +74,31 @@ type holder struct {
 	Age                      float64 // seconds: of the state, or since it was prepared
 	User, App, Client, Since string
 	Query                    []byte
+	Database, Began          string
+	Holds                    string  // the strongest lock that somebody waits for
+	Blocks                   []int32 // of a prepared transaction: who waits for it
+}
+
+// node is the holder's place in the tree: see preparedNode.
+func (h holder) node(i int) int {
+	if h.PID == 0 && len(h.Blocks) > 0 {
+		return preparedNode(i)
+	}
+	return h.PID
 }
 
 const holdersSQL = `
 SELECT pid, coalesce(state, backend_type, ''), greatest(0, extract(epoch FROM clock_timestamp() - coalesce(state_change, backend_start)))::float8,
        coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(host(client_addr), 'local'),
-       coalesce(to_char(xact_start, 'YYYY-MM-DD"T"HH24:MI:SSOF'), ''), coalesce(substr(textsend(query), 1, 1000), '')
-FROM pg_stat_activity WHERE pid = ANY($1::int[])`
+       coalesce(to_char(xact_start, 'YYYY-MM-DD"T"HH24:MI:SSOF'), ''), coalesce(substr(textsend(query), 1, 1000), ''),
+       coalesce(datname::text, ''), coalesce(to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ''),
+       coalesce((SELECT (array_agg(replace(h.mode, 'Lock', '') || coalesce(' on ' || quote_ident(c.relname), '') ORDER BY h.mode = 'AccessExclusiveLock' DESC, h.mode = 'ExclusiveLock' DESC, h.mode))[1]
+                 FROM pg_locks h JOIN pg_locks w ON NOT w.granted AND h.locktype = w.locktype AND h.database IS NOT DISTINCT FROM w.database
+                   AND h.relation IS NOT DISTINCT FROM w.relation AND h.transactionid IS NOT DISTINCT FROM w.transactionid
+                   AND h.classid IS NOT DISTINCT FROM w.classid AND h.objid IS NOT DISTINCT FROM w.objid
+                 LEFT JOIN pg_class c ON c.oid = h.relation AND h.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                 WHERE h.granted AND h.pid = a.pid), ''), NULL::int[]
+FROM pg_stat_activity a WHERE pid = ANY($1::int[])`
 
 // preparedSQL finds the prepared transactions that hold what somebody waits
 // for. A prepared transaction's locks have no pid; that on its own number says
@@ -86,16 +107,18 @@ FROM pg_stat_activity WHERE pid = ANY($1::int[])`
 const preparedSQL = `
 SELECT 0, 'prepared', greatest(0, extract(epoch FROM clock_timestamp() - p.prepared))::float8,
        coalesce(p.owner::text, ''), '', '', to_char(p.prepared, 'YYYY-MM-DD"T"HH24:MI:SSOF'),
-       textsend('PREPARE TRANSACTION ' || quote_ident(p.gid) || ' in ' || quote_ident(p.database::text))
+       textsend('PREPARE TRANSACTION ' || quote_ident(p.gid) || ' in ' || quote_ident(p.database::text)),
+       p.database::text, to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), coalesce(b.holds, ''), b.waiting
 FROM pg_prepared_xacts p
 JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.transactionid = p.transaction
-WHERE EXISTS (
-  SELECT FROM pg_locks h JOIN pg_locks w ON NOT w.granted AND h.locktype = w.locktype
+CROSS JOIN LATERAL (
+  SELECT array_agg(DISTINCT w.pid) AS waiting, max(replace(h.mode, 'Lock', '')) AS holds FROM pg_locks h JOIN pg_locks w ON NOT w.granted AND h.locktype = w.locktype
     AND h.database IS NOT DISTINCT FROM w.database AND h.relation IS NOT DISTINCT FROM w.relation
     AND h.transactionid IS NOT DISTINCT FROM w.transactionid AND h.page IS NOT DISTINCT FROM w.page
     AND h.tuple IS NOT DISTINCT FROM w.tuple AND h.classid IS NOT DISTINCT FROM w.classid
     AND h.objid IS NOT DISTINCT FROM w.objid AND h.objsubid IS NOT DISTINCT FROM w.objsubid
-  WHERE h.granted AND h.pid IS NULL AND h.virtualtransaction = own.virtualtransaction)
+  WHERE h.granted AND h.pid IS NULL AND h.virtualtransaction = own.virtualtransaction) b
+WHERE b.waiting IS NOT NULL
 ORDER BY p.prepared`
 
 type lockView struct {
@@ -109,18 +132,12 @@ func locks(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings,
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	view, err := s.lockView(ctx)
-	if isFull(err) {
-		if emergency, ok := onlyWhenFull(env); ok {
-			view, err = emergency.lockView(ctx)
-			emergency.release(ctx)
-		}
-	}
+	view, via, err := lookAnyway(ctx, env, s, func(ctx context.Context, s *Server) (lockView, error) { return s.lockView(ctx) })
 	if err != nil {
 		return checks.Findings{Target: s.Target()}, err
 	}
 	f := view.findings()
-	f.Target = s.Target()
+	f.Target, f.Detail = s.Target(), append(via.lines(), f.Detail...)
 	return f, nil
 }
 
@@ -145,7 +162,7 @@ func (s *Server) lockView(ctx context.Context) (lockView, error) {
 		if view.holders, err = rows[holder](ctx, r, holdersSQL, tree.rootPIDs()); err != nil {
 			return err
 		}
-		if !tree.preparedRoot() {
+		if len(tree.prepared()) == 0 {
 			return nil
 		}
 		prepared, err := rows[holder](ctx, r, preparedSQL)
@@ -156,18 +173,18 @@ func (s *Server) lockView(ctx context.Context) (lockView, error) {
 }
 
 func (v lockView) findings() checks.Findings {
-	tree := newLockTree(v.waiters)
+	tree := newLockTree(v.waitersOfNodes())
 	var longest float64
 	for _, w := range v.waiters {
 		longest = max(longest, w.Wait)
 	}
 	f := checks.Findings{
 		Note:   "nobody waits for a lock",
-		Tables: []checks.Table{rootsTable(v.holders, tree), blockedTable(v.waiters)},
+		Tables: []checks.Table{v.treeTable(tree), rootsTable(v.holders, tree), blockedTable(v.waiters)},
 	}
 	frees := 0
-	for _, h := range v.holders {
-		frees = max(frees, tree.frees(h.PID))
+	for i, h := range v.holders {
+		frees = max(frees, tree.frees(h.node(i)))
 	}
 	f.Facts = []fact.Fact{
 		fact.Number("blocked", len(v.waiters)), fact.Dur("longest_wait", seconds(longest)),
@@ -205,9 +222,10 @@ func rootsTable(holders []holder, tree lockTree) checks.Table {
 		{Name: "pid", Type: fact.Count}, {Name: "frees", Type: fact.Count}, {Name: "state", Type: fact.Text}, {Name: "age", Type: fact.Duration},
 		{Name: "user", Type: fact.Text}, {Name: "app", Type: fact.Text}, {Name: "client", Type: fact.Text}, {Name: "since", Type: fact.Text}, {Name: "query", Type: fact.Text},
 	}}
-	for _, h := range tree.byFrees(holders) {
+	for _, i := range tree.byFrees(holders) {
+		h := holders[i]
 		t.Rows = append(t.Rows, []fact.Value{
-			fact.NumberValue(h.PID), fact.NumberValue(tree.frees(h.PID)), word(h.State), fact.DurValue(seconds(h.Age)),
+			fact.NumberValue(h.PID), fact.NumberValue(tree.frees(h.node(i))), word(h.State), fact.DurValue(seconds(h.Age)),
 			word(h.User), word(h.App), word(h.Client), word(h.Since), fact.WordValue(shown(h.Query)),
 		})
 	}

@@ -28,24 +28,28 @@ func newLockTree(waiters []waiter) lockTree {
 	return t
 }
 
+// preparedNode stands for the i-th holder, a prepared transaction: it has no
+// pid, and there can be several. 0 is one of which nothing is known.
+func preparedNode(i int) int { return -1 - i }
+
 // rootPIDs block somebody and wait for nobody. Of a circle, which has no such
 // member, the lowest pid stands for it. Prepared transactions are not pids.
 func (t lockTree) rootPIDs() []int {
 	var roots []int
 	for pid := range t.waiters {
-		if pid != 0 && len(t.blockers[pid]) == 0 {
+		if pid > 0 && len(t.blockers[pid]) == 0 {
 			roots = append(roots, pid)
 		}
 	}
 	held := map[int]bool{}
-	for _, root := range append(slices.Clone(roots), 0) {
+	for _, root := range append(slices.Clone(roots), t.prepared()...) {
 		for pid := range t.behind(root) {
 			held[pid] = true
 		}
 	}
 	var circled []int
 	for pid := range t.waiters {
-		if pid != 0 && len(t.blockers[pid]) > 0 && !held[pid] {
+		if pid > 0 && len(t.blockers[pid]) > 0 && !held[pid] {
 			circled = append(circled, pid)
 		}
 	}
@@ -64,8 +68,17 @@ func (t lockTree) rootPIDs() []int {
 	return roots
 }
 
-// preparedRoot reports whether a prepared transaction, pid 0, blocks somebody.
-func (t lockTree) preparedRoot() bool { return len(t.waiters[0]) > 0 }
+// prepared are the nodes of prepared transactions that block somebody.
+func (t lockTree) prepared() []int {
+	var nodes []int
+	for pid := range t.waiters {
+		if pid <= 0 {
+			nodes = append(nodes, pid)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
 
 // behind are all that wait for pid, directly or not, without pid itself.
 func (t lockTree) behind(pid int) map[int]bool {
@@ -91,10 +104,7 @@ func (t lockTree) frees(pid int) int { return len(t.behind(pid)) }
 // lock wait for the root and for those before them in the queue; each counts
 // by its nearest way to a root, or a queue would look like a chain.
 func (t lockTree) depth() int {
-	level := t.rootPIDs()
-	if t.preparedRoot() {
-		level = append(level, 0)
-	}
+	level := append(t.rootPIDs(), t.prepared()...)
 	seen := map[int]bool{}
 	for _, root := range level {
 		seen[root] = true
@@ -116,18 +126,24 @@ func (t lockTree) depth() int {
 	}
 }
 
-// byFrees orders roots: those that hold up most first, then the oldest.
-func (t lockTree) byFrees(holders []holder) []holder {
-	return slices.SortedStableFunc(slices.Values(holders), func(a, b holder) int {
-		return cmp.Or(t.frees(b.PID)-t.frees(a.PID), cmp.Compare(b.Age, a.Age), a.PID-b.PID)
+// byFrees orders roots, as indices: those that hold up most first, then the oldest.
+func (t lockTree) byFrees(holders []holder) []int {
+	order := make([]int, len(holders))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := holders[i], holders[j]
+		return cmp.Or(t.frees(b.node(j))-t.frees(a.node(i)), cmp.Compare(b.Age, a.Age), a.PID-b.PID)
 	})
+	return order
 }
 
 func (t lockTree) worst(holders []holder) (holder, bool) {
 	if len(holders) == 0 {
 		return holder{}, false
 	}
-	return t.byFrees(holders)[0], true
+	return holders[t.byFrees(holders)[0]], true
 }
 
 // byWait orders waiters: longest first.

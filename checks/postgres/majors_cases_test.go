@@ -42,6 +42,8 @@ var majorCases = []majorCase{
 	{module: Tables, says: says("ok", "ok", "ok")},
 	{module: DeadTuples, raw: map[string]any{"min_dead": 100}, says: says("ok", "ok", "ok")},
 	{module: Bloat, says: says("ok", "ok", "ok")},
+	{module: Sessions, says: says("ok", "ok", "unknown: denied")},
+	{module: Saturation, says: says("ok", "ok", "unknown: denied")},
 	{module: Replication, says: says("warn", "warn", "warn")},
 	{module: Query, raw: map[string]any{"query": "q"}, says: says("ok", "ok", "ok")},
 }

@@ -22,9 +22,12 @@ var Ping = module(checks.Module{
 		{Name: "recovery", Type: fact.Bool, Doc: "the server is a standby, or recovers", Optional: true},
 		{Name: "statement_timeout", Type: fact.Text, Doc: "of our session, as the server reported it", Optional: true},
 		{Name: "lock_timeout", Type: fact.Text, Doc: "of our session, as the server reported it", Optional: true},
+		{Name: "changed", Type: fact.Bool, Doc: "in the last 10 minutes the server restarted, recovered from a crash or changed between primary and standby, as seen from here", Worse: fact.Higher, Optional: true},
+		{Name: "event", Type: fact.Text, Doc: "which of these it was, and when", Optional: true},
+		{Name: "own", Type: fact.Percent, Doc: "the share of one session's time that all checks of the connection took since the last look: the most they can have cost", Worse: fact.Higher, Optional: true},
 		{Name: "reason", Type: fact.Text, Doc: "why not, in the server's words or the network's", Optional: true},
 	},
-	Warn: "latency > 500ms", Fail: "ok == false or latency > 2s", Source: "proposed",
+	Warn: "latency > 500ms or changed == true", Fail: "ok == false or latency > 2s", Source: "proposed",
 	Timeout: 6 * time.Second,
 	Example: "use: pg.ping",
 	Run:     ping,
@@ -46,7 +49,10 @@ func ping(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, 
 	var latency, opened time.Duration
 	err = s.readOnly(ctx, "pg.ping", func(ctx context.Context, r *reading) (err error) {
 		got, err = row[pinged](ctx, r, pingSQL)
-		latency, opened = time.Since(r.began), r.opened
+		if latency, opened = time.Since(r.began), r.opened; err != nil {
+			return err
+		}
+		_, err = s.noticeLife(ctx, r)
 		return err
 	})
 	if isDown(err) {
@@ -64,7 +70,7 @@ func ping(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, 
 	if got.Recovery {
 		role = "standby"
 	}
-	return checks.Findings{
+	f := checks.Findings{
 		Target: s.Target(),
 		Note:   "PostgreSQL " + settings.VersionText + ", " + role + ", up " + fact.FormatDuration(up),
 		Facts: []fact.Fact{
@@ -74,7 +80,17 @@ func ping(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, 
 		},
 		Phases: []checks.Phase{{Name: "session", Took: opened}, {Name: "query", Took: latency - opened}},
 		Detail: settings.lines(),
-	}, nil
+	}
+	own, says := s.ownCost(env.Memory)
+	f.Facts = append(f.Facts, own...)
+	f.Detail = append(f.Detail, says)
+	event, changed := s.lives.recent(s.now())
+	f.Facts = append(f.Facts, fact.Flag("changed", changed))
+	if changed {
+		f.Facts = append(f.Facts, fact.Word("event", event))
+		f.Note += "; " + event
+	}
+	return f, nil
 }
 
 // lines show what the session runs under, as the server reported it.

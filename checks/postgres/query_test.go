@@ -298,5 +298,8 @@ func ExampleFamily() {
 	// pg.deadtuples
 	// pg.bloat
 	// pg.replication
+	// pg.sessions
+	// pg.saturation
+	// pg.host
 	// pg.query
 }

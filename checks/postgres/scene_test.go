@@ -236,6 +236,10 @@ func dataDir(s *pgserver.Server) string { return filepath.Join(filepath.Dir(s.Lo
 
 func TestModulesConform(t *testing.T) { checktest.Family(t, Family()) }
 
+func sessionFacts(idle, blocker, query time.Duration) []fact.Fact {
+	return []fact.Fact{fact.Dur("idle_in_tx_age", idle), fact.Dur("idle_blocker_age", blocker), fact.Dur("longest_query", query)}
+}
+
 // Thresholds that take minutes to reach for real: the default rules are asked
 // directly, on both sides of each.
 func TestDefaultRulesTurnAtTheirThresholds(t *testing.T) {
@@ -255,6 +259,17 @@ func TestDefaultRulesTurnAtTheirThresholds(t *testing.T) {
 		{Locks, []fact.Fact{fact.Dur("longest_wait", minutes(1.01)), fact.Number("depth", 1)}, checks.Crit},
 		{Locks, []fact.Fact{fact.Dur("longest_wait", 0), fact.Number("depth", 4)}, checks.Crit},
 		{Locks, nil, checks.Unknown},
+		{Sessions, sessionFacts(minutes(5), 30*time.Second, minutes(1)), checks.OK},
+		{Sessions, sessionFacts(minutes(5.1), 0, 0), checks.Warn},
+		{Sessions, sessionFacts(0, 31*time.Second, 0), checks.Warn},
+		{Sessions, sessionFacts(0, 0, minutes(1.1)), checks.Warn},
+		{Sessions, sessionFacts(minutes(15.1), 0, 0), checks.Crit},
+		{Sessions, sessionFacts(0, 0, minutes(5.1)), checks.Crit},
+		{Saturation, []fact.Fact{fact.Pct("used", 80), fact.Flag("full", false), fact.Pct("limit_used", 80).On("role x")}, checks.OK},
+		{Saturation, []fact.Fact{fact.Pct("used", 80.1), fact.Flag("full", false)}, checks.Warn},
+		{Saturation, []fact.Fact{fact.Pct("used", 10), fact.Flag("full", false), fact.Dur("time_to_full", minutes(9))}, checks.Warn},
+		{Saturation, []fact.Fact{fact.Pct("used", 10), fact.Flag("full", false), fact.Pct("limit_used", 100).On("role x")}, checks.Crit},
+		{Saturation, []fact.Fact{fact.Pct("used", 90.1), fact.Flag("full", false)}, checks.Crit},
 		{DBSize, []fact.Fact{fact.Size("size", 2<<30), fact.Pct("size_growth", 21)}, checks.Warn},
 		{DBSize, []fact.Fact{fact.Size("size", 1<<20), fact.Pct("size_growth", 300)}, checks.OK},
 		{DBSize, []fact.Fact{fact.Size("size", 2<<30)}, checks.OK},

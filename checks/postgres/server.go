@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,10 @@ type Server struct {
 	commits   atomic.Int64 // own transactions, for pg.tps to leave out
 	rollbacks atomic.Int64
 	acts      atomic.Bool // a session of an action is open: see act
+	refused   sync.Map    // part of a check -> refusal: see part
+
+	spent atomic.Int64 // nanoseconds that its checks had the session: see ownCost
+	lives lifeline     // restarts and failovers that were noticed
 
 	life context.Context // ends with Close
 	end  context.CancelFunc

@@ -53,6 +53,7 @@ func (s *Server) read(ctx context.Context, what, more, end string, do func(conte
 	}
 	defer s.leave()
 	r := &reading{began: time.Now()}
+	defer func() { s.spent.Add(int64(time.Since(r.began))) }()
 	if err := s.begin(ctx, more); err != nil {
 		return s.failed(ctx, err)
 	}
@@ -269,6 +270,9 @@ func (s *Server) readBack(ctx context.Context) error {
 		&got.ReadOnly, &got.ReadOnlyByDefault, &got.SearchPath, &got.MaySeeOthers, &got.TrackCounts, &got.Tracked)
 	if err != nil {
 		return fmt.Errorf("reading the session's settings back: %w", err)
+	}
+	if _, err := s.noticeLife(ctx, &reading{conn: s.conn}); err != nil {
+		return fmt.Errorf("asking which server this is: %w", err)
 	}
 	s.commits.Add(1)
 	if err := s.exec(ctx, "commit"); err != nil {
