@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -42,6 +43,22 @@ func built(t *testing.T) string {
 		t.Fatalf("building opsdeck: %v", err)
 	}
 	return path
+}
+
+// TestTheLinkerDropsWhatNobodyCalls: one template that is executed is enough,
+// in whatever library, and every method of every library stays: ten megabytes
+// on disk, four in memory, a slower start.
+func TestTheLinkerDropsWhatNobodyCalls(t *testing.T) {
+	program, err := os.ReadFile(built(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(program, []byte("net/http.(*Client).Do\x00")) {
+		t.Fatal("the names of functions are not where they are looked for")
+	}
+	if bytes.Contains(program, []byte("text/template.(*state).evalField\x00")) {
+		t.Error("text/template's reflection is linked: go build -ldflags=-dumpdep shows by whom")
+	}
 }
 
 // headlessDemo starts a sandbox by the real program and returns its site file.

@@ -56,6 +56,8 @@ func TestDependenciesRunOneWay(t *testing.T) {
 		{from: "runbooks/...", never: []string{path + "/ui", "github.com/charmbracelet/bubbletea", "github.com/shirou/"}},
 		{from: "runbooks/...", except: []string{"runbooks/journal/team"}, never: []string{"github.com/jackc/"}},
 		{from: "runbooks", never: []string{"modernc.org/", "github.com/yuin/goldmark"}},
+		// What executes templates reaches methods by name, and then the linker keeps every method of every library.
+		{from: "...", direct: true, never: []string{"text/template", "html/template"}},
 		{from: "ui/...", except: []string{"ui/cli", "ui/screen"}, never: []string{"github.com/jackc/", "github.com/shirou/", "github.com/redis/", "github.com/moby/"}},
 		{from: "ui/...", except: []string{"ui/screen"}, direct: true, never: []string{"github.com/jackc/", "github.com/shirou/", "os/exec", "database/sql"}},
 	}
@@ -83,6 +85,9 @@ func TestDependenciesRunOneWay(t *testing.T) {
 }
 
 func matches(name, pattern string) bool {
+	if pattern == "..." {
+		return true
+	}
 	below, all := strings.CutSuffix(pattern, "/...")
 	return name == pattern || all && (name == below || strings.HasPrefix(name, below+"/"))
 }
