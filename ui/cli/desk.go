@@ -132,12 +132,12 @@ func (d *desk) recordTold() (events iter.Seq2[runbooks.Event, error], fresh bool
 // documents, which can be seen but not opened.
 func (d *desk) list(all []runbooks.Run) []checklist.SectionInfo {
 	list := []checklist.SectionInfo{}
-	for _, book := range d.w.shelf.Runbooks {
+	for _, book := range d.w.shelf().Runbooks {
 		for _, s := range book.Sections {
 			list = append(list, d.info(book.Runbook, s, all))
 		}
 	}
-	for _, book := range d.w.shelf.Broken {
+	for _, book := range d.w.shelf().Broken {
 		list = append(list, checklist.SectionInfo{ID: book.ID, Runbook: book.ID, Title: book.Path, Problem: book.Diagnostics[0].String()})
 	}
 	return list
@@ -174,7 +174,7 @@ func (d *desk) Sections() ([]checklist.SectionInfo, error) {
 
 // Open implements checklist.Provider.
 func (d *desk) Open(ctx context.Context, id string) (runbooks.Session, error) {
-	book, section, err := d.w.shelf.Section(id)
+	book, section, err := d.w.shelf().Section(id)
 	if err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func (p *program) examineActions(w *world) []finding {
 		found = append(found, finding{checks.Warn, "actions", why, "loginctl enable-linger, or KillUserProcesses=no"})
 	}
 	needing := 0
-	for _, b := range w.shelf.Runbooks {
+	for _, b := range w.shelf().Runbooks {
 		for _, s := range b.Sections {
 			for _, it := range s.Items {
 				if it.Danger >= 3 || it.Signers > 0 {
@@ -193,13 +193,13 @@ var remedies = map[checks.Class]string{
 // examineRunbooks names broken runbooks, and items that this site cannot run.
 func (p *program) examineRunbooks(w *world) []finding {
 	var found []finding
-	for _, err := range w.shelf.Problems {
+	for _, err := range w.shelf().Problems {
 		found = append(found, finding{checks.Warn, "runbooks", err.Error(), ""})
 	}
-	for _, b := range w.shelf.Broken {
+	for _, b := range w.shelf().Broken {
 		found = append(found, finding{checks.Crit, "runbook " + b.Path, b.Diagnostics[0].String(), "opsdeck lint " + b.Path})
 	}
-	for _, b := range w.shelf.Runbooks {
+	for _, b := range w.shelf().Runbooks {
 		found = append(found, w.examineRunbook(b.Runbook)...)
 	}
 	return found

@@ -279,7 +279,7 @@ type standing struct {
 // standings are all sections of the shelf with a cadence.
 func (w *world) standings(all []runbooks.Run, now time.Time) []standing {
 	var list []standing
-	for _, book := range w.shelf.Runbooks {
+	for _, book := range w.shelf().Runbooks {
 		for _, s := range book.Sections {
 			zone := w.site.Zone
 			if book.Zone != nil {

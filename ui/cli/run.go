@@ -69,7 +69,7 @@ func (p *program) sectionNames() []string {
 // section finds what is to be walked: in a file of the user's, or on the shelf.
 func (p *program) section(w *world, file, name string) (runbooks.Runbook, string, error) {
 	if file == "" {
-		loaded, section, err := w.shelf.Section(name)
+		loaded, section, err := w.shelf().Section(name)
 		if err != nil {
 			return runbooks.Runbook{}, "", usage(checks.Nearest(name, p.sectionNames()), "%w", err)
 		}

@@ -71,7 +71,7 @@ func (w *world) measures(res *checks.Result) []checks.Measure {
 // runbooks are those on the shelf, with what lint says of them.
 func (w *world) shelved() ([]checks.RunbookSummary, error) {
 	var list []checks.RunbookSummary
-	for _, l := range append(w.shelf.Runbooks, w.shelf.Broken...) {
+	for _, l := range append(w.shelf().Runbooks, w.shelf().Broken...) {
 		s := checks.RunbookSummary{ID: l.ID, File: l.Path, ReviewBy: l.ReviewBy}
 		for _, section := range l.Sections {
 			s.Sections = append(s.Sections, section.ID)

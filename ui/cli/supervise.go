@@ -140,7 +140,7 @@ func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 // action; another only from our own user, who could write to the shelf as well.
 func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (runbooks.Runbook, error) {
 	return func(path string, source []byte, hash runbooks.Hash, mayBring bool) (runbooks.Runbook, error) {
-		for _, book := range w.shelf.Runbooks {
+		for _, book := range w.shelf().Runbooks {
 			if book.Hash == hash {
 				return book.Runbook, nil
 			}

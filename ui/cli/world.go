@@ -30,8 +30,8 @@ type world struct {
 	redact  *clean.Redactor
 	runner  *checks.Runner
 	handles *handles
-	history *journal.History // nil when none is kept
-	shelf   markdown.Shelf
+	history *journal.History      // nil when none is kept
+	shelf   func() markdown.Shelf // read when it is first asked for: the first frame does not wait for it
 	catalog *checks.Registry
 	events  func() (iter.Seq2[runbooks.Event, error], error)
 	dir     string // state of this site
@@ -103,7 +103,9 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	w.catalog = p.registry
 	w.handles = newHandles(p.registry, s)
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
-	w.shelf = markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
+	w.shelf = sync.OnceValue(func() markdown.Shelf {
+		return markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
+	})
 	return w, nil
 }
 
