@@ -134,12 +134,14 @@ func slow(ctx context.Context, env checks.Env, args checks.Args) (checks.Finding
 	checks.Remember(env.Memory, "baselines", kept.rotated(now, known, args.Duration("window")))
 
 	found := pick(interval, args)
-	texts, err := s.texts(ctx, ext, found.shown)
+	texts, why, err := s.texts(ctx, ext, found.shown)
 	if err != nil {
 		return checks.Findings{Target: s.Target()}, err
 	}
 	f := found.findings(texts)
-	f.Target = s.Target()
+	var missing partial
+	missing.miss("texts of the statements", why)
+	f.Target, f.Detail = s.Target(), missing
 	f.Detail = append(f.Detail, interval.origin)
 	if known && now.Dealloc > kept.base.Dealloc {
 		f.Detail = append(f.Detail, "pg_stat_statements.max is too small: the server forgot statements meanwhile")
@@ -212,11 +214,13 @@ func findExtension(ctx context.Context, r *reading) (extension, error) {
 	return found[0], nil
 }
 
-// texts reads the texts of the statements that are shown.
-func (s *Server) texts(ctx context.Context, ext extension, of []statement) (map[statementKey]string, error) {
-	texts := map[statementKey]string{}
+// texts reads the texts of the statements that are shown. One text of another
+// database that cannot be converted to this one's encoding makes the server
+// refuse them all, whatever is asked for; why says so.
+func (s *Server) texts(ctx context.Context, ext extension, of []statement) (texts map[statementKey]string, why string, err error) {
+	texts = map[statementKey]string{}
 	if len(of) == 0 {
-		return texts, nil
+		return texts, "", nil
 	}
 	ids := make([]int64, len(of))
 	for i, x := range of {
@@ -229,11 +233,14 @@ func (s *Server) texts(ctx context.Context, ext extension, of []statement) (map[
 	}
 	sql := "SELECT userid, queryid, coalesce(substr(textsend(query), 1, 1000), '') FROM " + ext.Schema + ".pg_stat_statements(true) WHERE queryid = ANY($1::bigint[])" +
 		" AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-	found, err := many[text](ctx, s, "pg.slow", sql, pgx.QueryExecModeExec, ids)
+	found, why, err := part[text](ctx, s, "pg.slow texts", sql, pgx.QueryExecModeExec, ids)
+	for _, x := range of {
+		texts[x.key()] = "?"
+	}
 	for _, x := range found {
 		for _, top := range []bool{true, false} {
 			texts[statementKey{x.User, x.ID, top}] = shown(x.Text)
 		}
 	}
-	return texts, err
+	return texts, why, err
 }
