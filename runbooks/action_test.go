@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
@@ -33,6 +34,7 @@ type yard struct {
 	held     map[string]string
 	mayNot   string
 	startErr error
+	deaf     bool // steps do not end when they are asked
 }
 
 func newYard() *yard {
@@ -104,7 +106,11 @@ func (y *yard) Look(step string) runbooks.DeedStatus {
 func (y *yard) Cancel(_ context.Context, step string) error {
 	y.mu.Lock()
 	y.asked = append(y.asked, step)
+	deaf := y.deaf
 	y.mu.Unlock()
+	if deaf {
+		return errors.New("it does not end")
+	}
 	y.ends(step, checks.Unknown, true)
 	return nil
 }
@@ -583,6 +589,187 @@ func TestAClockThatIsSetChangesNoOrderAndNoDuration(t *testing.T) {
 		}
 		if estimates := l.Estimates(); estimates["tidy"] < 0 {
 			t.Errorf("%v", estimates)
+		}
+	})
+}
+
+// TestAWatchLastsAsLongAsItSaysWhateverTheClockIsSetTo: an hour is an hour.
+func TestAWatchLastsAsLongAsItSaysWhateverTheClockIsSetTo(t *testing.T) {
+	for name, set := range map[string]time.Duration{"forward": 3 * time.Hour, "back": -3 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := windowOptions(&memory{}, newYard())
+				o.Runner = &bench{levels: map[string]checks.Level{}}
+				shift := time.Duration(0)
+				o.Now = func() time.Time { return time.Now().Add(shift) }
+				l := drive(t, o)
+				defer l.Close()
+				must(t, l.Start("watch"))
+				later(12 * time.Minute)
+				shift = set
+				must(t, l.ClockMoved(set))
+				later(40 * time.Minute)
+				stateOf(t, l, "watch", runbooks.Running)
+				later(9 * time.Minute)
+				if a := stateOf(t, l, "watch", runbooks.Passed); a.Hold.Samples < 11 {
+					t.Errorf("%d looks in an hour", a.Hold.Samples)
+				}
+			})
+		})
+	}
+}
+
+// TestAFreshnessIsAnAgeWhateverTheClockIsSetTo: a clock that is set back does
+// not make an old backup young, nor one that is set forward a young one old.
+func TestAFreshnessIsAnAgeWhateverTheClockIsSetTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := windowOptions(&memory{}, newYard())
+		o.Runbook.Sections[0].Items[4].Needs = []runbooks.Need{{Item: "disk", MaxAge: 2 * time.Hour}}
+		shift := time.Duration(0)
+		o.Now = func() time.Time { return time.Now().Add(shift) }
+		l := drive(t, o)
+		defer l.Close()
+		must(t, l.StartAll())
+		later(2 * time.Minute)
+		ready := func(want bool, when string) {
+			t.Helper()
+			if err := l.Run().Ready("tidy", o.Now()); (err == nil) != want {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		shift = 5 * time.Hour
+		ready(false, "set forward, which nobody saw")
+		must(t, l.ClockMoved(shift))
+		ready(true, "set forward, which was seen")
+		later(90 * time.Minute)
+		shift = -24 * time.Hour
+		must(t, l.ClockMoved(-29*time.Hour))
+		ready(true, "set back, 92 minutes old")
+		later(time.Hour)
+		ready(false, "set back, more than two hours old")
+		shift = -72 * time.Hour
+		ready(false, "set back, which nobody saw")
+	})
+}
+
+// TestCancellingIsGoneOnWithByTheNextSession: whoever asked died before the
+// step was told.
+func TestCancellingIsGoneOnWithByTheNextSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, y := &memory{}, newYard()
+		y.sees(false)
+		l := drive(t, windowOptions(full, y))
+		must(t, l.Start("watch"))
+		must(t, l.Approve("tidy", "", arm(t, l, "tidy")))
+		must(t, l.Cancel("tidy", "too slow"))
+		later(time.Second)
+		must(t, l.Cancel("watch", "too long"))
+		later(time.Second)
+		must(t, l.Close())
+
+		kinds := full.kinds()
+		asked := slices.Index(kinds, "item.cancelling tidy")
+		j, y := &memory{events: slices.Clone(full.events[:asked+1])}, newYard()
+		y.sees(false)
+		y.steps["step-1"] = &runbooks.DeedStatus{State: runbooks.DeedRunning}
+		l = drive(t, windowOptions(j, y))
+		must(t, l.Adopt())
+		later(time.Second)
+		stateOf(t, l, "tidy", runbooks.Cancelled)
+		if len(y.asked) != 1 {
+			t.Errorf("the step was asked %d times", len(y.asked))
+		}
+		must(t, l.Cancel("watch", "too long"))
+		later(time.Second)
+		must(t, l.Close())
+
+		end := slices.Index(j.kinds(), "item.cancelling watch")
+		last := &memory{events: slices.Clone(j.events[:end+1])}
+		l = drive(t, windowOptions(last, y))
+		must(t, l.Adopt())
+		later(time.Second)
+		stateOf(t, l, "watch", runbooks.Cancelled)
+		must(t, l.Close())
+	})
+}
+
+// TestAStepThatDoesNotEndIsAskedAgain without another event.
+func TestAStepThatDoesNotEndIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, y := &memory{}, newYard()
+		l := drive(t, windowOptions(j, y))
+		defer l.Close()
+		must(t, l.Approve("tidy", "", arm(t, l, "tidy")))
+		y.deaf = true
+		must(t, l.Cancel("tidy", "too slow"))
+		later(time.Second)
+		stateOf(t, l, "tidy", runbooks.Cancelling)
+		y.mu.Lock()
+		y.deaf = false
+		y.mu.Unlock()
+		y.sees(false)
+		must(t, l.Cancel("tidy", "still too slow"))
+		later(time.Second)
+		stateOf(t, l, "tidy", runbooks.Cancelled)
+		if len(y.asked) != 2 || strings.Count(strings.Join(j.kinds(), " "), "item.cancelling") != 1 {
+			t.Errorf("asked %d times, recorded %v", len(y.asked), j.kinds())
+		}
+	})
+}
+
+// TestTheRecordTellsWhoWasKeptOut: a try outside the window, and one past the
+// abort point, stand in the record; the same try a moment later is the same.
+func TestTheRecordTellsWhoWasKeptOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, y := &memory{}, newYard()
+		o := windowOptions(j, y)
+		o.Runbook.Sections[0].Requires = []string{"in_window"}
+		daily, err := civil.ParseDays("daily")
+		must(t, err)
+		o.Runbook.Window = &civil.Window{Days: daily, Start: 2 * time.Hour, Length: 2 * time.Hour, Reserve: 25 * time.Minute}
+		l := drive(t, o) // the bubble's clock begins at midnight UTC
+		defer l.Close()
+		for range 3 {
+			if err := l.Arm(t.Context(), "tidy"); err == nil || !strings.Contains(err.Error(), "outside the window") {
+				t.Fatalf("outside the window: %v", err)
+			}
+		}
+		later(3*time.Hour + 30*time.Minute)
+		seen := arm(t, l, "tidy")
+		later(10 * time.Minute)
+		if err := l.Approve("tidy", "", seen); err == nil || !strings.Contains(err.Error(), "past the abort point") {
+			t.Fatalf("past the abort point: %v", err)
+		}
+		it, _ := l.Run().Item("tidy")
+		if len(it.Barred) != 2 || it.Barred[0].Actor != ada || !strings.HasPrefix(it.Barred[0].Text, "outside the window") || !strings.HasPrefix(it.Barred[1].Text, "past the abort point") {
+			t.Errorf("%+v", it.Barred)
+		}
+		if len(y.prepared) != 0 {
+			t.Error("something was begun")
+		}
+	})
+}
+
+// TestTheRecordTellsThatTheDriverWasAway while an action went on, and nothing
+// of anybody else.
+func TestTheRecordTellsThatTheDriverWasAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, y := &memory{}, newYard()
+		y.sees(true)
+		l := drive(t, windowOptions(j, y))
+		defer l.Close()
+		must(t, l.Left(ada)) // nothing goes on
+		must(t, l.Approve("tidy", "", arm(t, l, "tidy")))
+		must(t, l.Left(bob))
+		must(t, l.Left(ada))
+		must(t, l.Left(ada))
+		later(time.Minute)
+		must(t, l.Returned(bob))
+		must(t, l.Returned(ada))
+		must(t, l.Returned(ada))
+		got := l.Run().Absences
+		if len(got) != 1 || got[0].Actor != ada || got[0].To.Sub(got[0].From) != time.Minute || !slices.Equal(got[0].Items, []string{"tidy"}) {
+			t.Errorf("%+v", got)
 		}
 	})
 }

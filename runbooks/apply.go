@@ -80,7 +80,7 @@ func (r Run) Apply(e Event) (Run, error) {
 		return r, err
 	}
 	next.Seq, next.Last = max(r.Seq, e.Seq), e.At
-	return next, nil
+	return next.stamped(e), nil
 }
 
 // fits checks what holds for every event, before any content is looked at.
@@ -123,7 +123,11 @@ func (r Run) advance(e Event, p Payload) (Run, error) {
 	case WindowOverridden:
 		return r.windowOverridden(e, p)
 	case ClockJumped:
-		return r, nil
+		return r.clockMoved(p.By), nil
+	case DriverLeft:
+		return r.driverLeft(e, p)
+	case DriverReturned:
+		return r.driverReturned(e)
 	case RunExpired:
 		return r.end(e, Expired, "period "+p.Period+" began")
 	case RunAborted:

@@ -83,9 +83,7 @@ func (it ItemRun) finished(e Event, p CheckFinished, over bool) (ItemRun, error)
 
 // ended puts an attempt in the place of the newest.
 func (it ItemRun) ended(a Attempt) ItemRun {
-	it.Attempts = slices.Clone(it.Attempts)
-	it.Attempts[len(it.Attempts)-1] = a
-	it.State = a.State
+	it.Attempts, it.State = newest(it.Attempts, a), a.State
 	return it
 }
 
@@ -129,6 +127,10 @@ func (it ItemRun) attempted(e Event, a Attempt) (ItemRun, error) {
 func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 	remark := Remark{At: e.At, Actor: e.Actor}
 	switch p := p.(type) {
+	case ActionBarred:
+		remark.Text = p.Reason
+		it.Barred = with(it.Barred, remark)
+		return it, requireText(e, "reason", p.Reason)
 	case Noted:
 		remark.Text = p.Text
 		it.Notes = with(it.Notes, remark)

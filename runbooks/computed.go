@@ -27,6 +27,8 @@ type NotReadyError struct {
 	Item string
 	Need string // the item that holds it up; "" if it is not a need
 	Why  string
+
+	Outside bool // the window holds it up
 }
 
 // Error is the reason, for the operator.
@@ -132,7 +134,7 @@ func (r Run) FollowUp(it ItemRun) (due time.Time, ok bool) {
 		if need.MinAge == 0 || !known || !tried || !needed.State.Decided() {
 			continue
 		}
-		if at := a.Ended.Add(need.MinAge); at.After(due) {
+		if at := a.Ended.Add(need.MinAge + r.clock - a.clock); at.After(due) {
 			due, ok = at, true
 		}
 	}
@@ -152,13 +154,16 @@ func (r Run) unmet(need Need, now time.Time) string {
 		return ""
 	case Passed, Warned:
 		a, _ := it.Latest()
-		if due := a.Ended.Add(need.MinAge); due.After(now) {
-			return fmt.Sprintf("it falls due %s after %s, in %v", fact.FormatDuration(need.MinAge), need.Item, due.Sub(now).Round(time.Second))
+		age := r.since(a, a.Ended, now)
+		switch {
+		case age < need.MinAge:
+			return fmt.Sprintf("it falls due %s after %s, in %v", fact.FormatDuration(need.MinAge), need.Item, (need.MinAge - age).Round(time.Second))
+		case need.MaxAge > 0 && age < backwards:
+			return fmt.Sprintf("it needs %s from the last %v; by the clock it lies %v ahead, so its age is not known", need.Item, need.MaxAge, -age.Round(time.Second))
+		case r.tooOld(it, need, now):
+			return fmt.Sprintf("it needs %s from the last %v; it is %v old", need.Item, need.MaxAge, age.Round(time.Second))
 		}
-		if !tooOld(it, need, now) {
-			return ""
-		}
-		return fmt.Sprintf("it needs %s from the last %v; it is %v old", need.Item, need.MaxAge, now.Sub(a.Ended).Round(time.Second))
+		return ""
 	case Failed:
 		if !it.Override.Expired(now) {
 			return ""
@@ -170,9 +175,9 @@ func (r Run) unmet(need Need, now time.Time) string {
 	return "it needs " + need.Item + ", which is " + string(it.State)
 }
 
-func tooOld(it ItemRun, need Need, now time.Time) bool {
+func (r Run) tooOld(it ItemRun, need Need, now time.Time) bool {
 	a, ok := it.Latest()
-	return ok && need.MaxAge > 0 && now.Sub(a.Ended) > need.MaxAge
+	return ok && need.MaxAge > 0 && r.since(a, a.Ended, now) > need.MaxAge
 }
 
 // Computed is what is true of the item now.
@@ -212,7 +217,7 @@ func (r Run) staleFor(it ItemRun, now time.Time) string {
 	}
 	for _, later := range r.Items {
 		for _, need := range later.Needs {
-			if need.Item == it.ID && !later.State.Decided() && tooOld(it, need, now) {
+			if need.Item == it.ID && !later.State.Decided() && r.tooOld(it, need, now) {
 				return later.ID
 			}
 		}

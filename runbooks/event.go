@@ -93,9 +93,12 @@ var payloads = map[EventKind]func([]byte) (Payload, error){
 	RunSuspended{}.Kind():      decoder[RunSuspended],
 	RunResumed{}.Kind():        decoder[RunResumed],
 	RunTakenOver{}.Kind():      decoder[RunTakenOver],
+	DriverLeft{}.Kind():        decoder[DriverLeft],
+	DriverReturned{}.Kind():    decoder[DriverReturned],
 
 	ActionArmed{}.Kind():      decoder[ActionArmed],
 	ActionRefused{}.Kind():    decoder[ActionRefused],
+	ActionBarred{}.Kind():     decoder[ActionBarred],
 	ActionDisarmed{}.Kind():   decoder[ActionDisarmed],
 	ActionConfirmed{}.Kind():  decoder[ActionConfirmed],
 	ActionClaimed{}.Kind():    decoder[ActionClaimed],

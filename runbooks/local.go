@@ -162,7 +162,7 @@ func (l *Local) busy() bool {
 // come to sign it while the first is away.
 func (l *Local) awaited() bool {
 	for _, it := range l.run.Items {
-		if a, ok := it.Latest(); ok && it.State == Armed && l.o.Now().Sub(a.Started) < previewHolds {
+		if a, ok := it.Latest(); ok && it.State == Armed && l.run.since(a, a.Started, l.o.Now()) < previewHolds {
 			return true
 		}
 	}

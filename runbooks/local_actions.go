@@ -26,6 +26,7 @@ func (s Seat) Arm(ctx context.Context, item string) error {
 	}
 	l := s.l
 	it, check, err := l.armable(item)
+	l.barred(item, err)
 	if err == nil && l.arming[item] {
 		err = fmt.Errorf("%s: its preview is being made", item)
 	}
@@ -99,6 +100,23 @@ func (l *Local) mayAct(it Item) error {
 	return WindowGate(l.run, l.section, l.window(), it, l.o.Now())
 }
 
+// barred records that the window kept somebody from beginning an action. The
+// same try again within a minute is the same try.
+func (l *Local) barred(item string, err error) {
+	var outside *NotReadyError
+	if !errors.As(err, &outside) || !outside.Outside {
+		return
+	}
+	run, _ := l.run.Item(item)
+	if n := len(run.Barred); n > 0 {
+		last := run.Barred[n-1]
+		if last.Text == outside.Why && last.Actor.Identity() == l.who.Identity() && l.o.Now().Sub(last.At) < time.Minute {
+			return
+		}
+	}
+	l.append(item, 0, ActionBarred{Reason: outside.Why}) //nolint:errcheck // it was refused either way; Err says if nothing is recorded any more
+}
+
 // window is the runbook's, in the run's zone; nil if it has none.
 func (l *Local) window() *civil.Window {
 	if l.book.Window == nil {
@@ -167,7 +185,7 @@ func (l *Local) gatesOf(it Item) []Gate {
 		}
 		g := Gate{Item: need.Item, State: needed.State}
 		if a, tried := needed.Latest(); tried && !a.Ended.IsZero() {
-			g.Age = l.o.Now().Sub(a.Ended)
+			g.Age = l.run.since(a, a.Ended, l.o.Now())
 		}
 		if !needed.Override.Expired(l.o.Now()) {
 			g.Override = needed.Override.Text
@@ -199,6 +217,7 @@ func (s Seat) Approve(item, typed string, seen Hash) error {
 	}
 	l := s.l
 	run, check, err := l.approvable(item, typed, seen)
+	l.barred(item, err)
 	if err != nil {
 		return err
 	}
@@ -230,7 +249,7 @@ func (l *Local) approvable(item, typed string, seen Hash) (ItemRun, checks.Check
 		return run, checks.Check{}, fmt.Errorf("%s: %w", item, err)
 	}
 	a, _ := run.Latest()
-	if age := l.o.Now().Sub(a.Started); age > previewHolds {
+	if age := l.run.since(a, a.Started, l.o.Now()); age > previewHolds || age < backwards {
 		return run, checks.Check{}, fmt.Errorf("%s: the preview is %v old: make a new one", item, age.Round(time.Minute))
 	}
 	if err := l.run.held(run, l.o.Now()); err != nil {
@@ -269,26 +288,33 @@ func (s Seat) Cancel(item, reason string) error {
 	}
 	l := s.l
 	it, ok := l.run.Item(item)
-	if !ok || it.State != Running {
+	again := it.State == Cancelling && it.Kind == Action // it did not end the first time
+	if !ok || it.State != Running && !again {
 		return fmt.Errorf("%s is %s: there is nothing to cancel", item, it.State)
 	}
-	if err := l.append(item, len(it.Attempts), ItemCancelling{Reason: l.line(reason)}); err != nil {
-		return err
+	if !again {
+		if err := l.append(item, len(it.Attempts), ItemCancelling{Reason: l.line(reason)}); err != nil {
+			return err
+		}
 	}
 	if cancel := l.running[item]; cancel != nil && it.Kind != Action {
 		cancel()
 		return nil
 	}
 	a, _ := it.Latest()
-	if a.Intent == nil || l.o.Actions == nil {
-		return nil
+	if a.Intent != nil && l.o.Actions != nil {
+		l.endDeed(a.Intent.Step)
 	}
+	return nil
+}
+
+// endDeed asks a step to end, and ends it. Nobody waits for it.
+func (l *Local) endDeed(step string) {
 	l.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, cancelTimeout)
 		defer cancel()
-		l.o.Actions.Deeds.Cancel(ctx, a.Intent.Step) //nolint:errcheck // whether it is gone is seen by looking at it
+		l.o.Actions.Deeds.Cancel(ctx, step) //nolint:errcheck // whether it is gone is seen by looking at it
 	})
-	return nil
 }
 
 // Resolve says what became of an interrupted action, by a person's evidence.

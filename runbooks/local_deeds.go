@@ -224,6 +224,8 @@ func (l *Local) adopt() {
 		switch item, known := l.section.Item(it.ID); {
 		case it.Kind == Hold && a.Hold != nil && known && it.State == Running:
 			l.watchHold(item, a.N, a.Actor)
+		case it.Kind == Hold && it.State == Cancelling:
+			l.mustAppend(it.ID, a.N, ItemCancelled{Reason: a.Reason})
 		case it.Kind != Action || l.o.Actions == nil || a.Intent == nil:
 		case it.State == Interrupted && a.Verified == nil:
 			l.probeLater(it.ID, a.N, a.Actor)
@@ -234,6 +236,9 @@ func (l *Local) adopt() {
 			l.tasks.Go(func() { l.verify(it.ID, a.N, who) })
 		default:
 			l.watchDeed(it.ID, a.N, a.Intent.Step, a.Actor)
+			if it.State == Cancelling { // who asked may have died before it was told
+				l.endDeed(a.Intent.Step)
+			}
 		}
 	}
 }

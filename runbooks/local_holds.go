@@ -66,7 +66,7 @@ func (l *Local) nextSample(id string) time.Time {
 		return w.Until
 	}
 	if w.Samples == 0 {
-		return a.Started
+		return time.Time{} // at once
 	}
 	if next := w.At.Add(w.Every); next.Before(w.Until) {
 		return next

@@ -151,6 +151,15 @@ type RunResumed struct {
 	Version string `json:"version,omitempty"`
 }
 
+// DriverLeft says that the driver's last connection ended while something goes
+// on: the line dropped, or the deck was left.
+type DriverLeft struct {
+	Items []string `json:"items"` // what goes on
+}
+
+// DriverReturned says that the driver who had left is back.
+type DriverReturned struct{}
+
 // RunTakenOver makes Event.Actor the driver in place of From.
 type RunTakenOver struct {
 	From   Actor  `json:"from"`
@@ -177,4 +186,6 @@ func (RunAborted) Kind() EventKind        { return "run.aborted" }
 func (RunExpired) Kind() EventKind        { return "run.expired" }
 func (RunSuspended) Kind() EventKind      { return "run.suspended" }
 func (RunResumed) Kind() EventKind        { return "run.resumed" }
+func (DriverLeft) Kind() EventKind        { return "driver.left" }
+func (DriverReturned) Kind() EventKind    { return "driver.returned" }
 func (RunTakenOver) Kind() EventKind      { return "run.taken_over" }

@@ -42,6 +42,12 @@ type ActionRefused struct {
 	Result checks.Result `json:"result"`
 }
 
+// ActionBarred is a try to begin an action that the clock forbade: it is
+// outside the window, or past its abort point. Nothing was done.
+type ActionBarred struct {
+	Reason string `json:"reason"`
+}
+
 // ActionDisarmed takes back what was armed: nothing was done.
 type ActionDisarmed struct {
 	Reason string `json:"reason"`
@@ -168,6 +174,7 @@ type ClockJumped struct {
 // Kind implements Payload, here and below.
 func (ActionArmed) Kind() EventKind      { return "action.armed" }
 func (ActionRefused) Kind() EventKind    { return "action.refused" }
+func (ActionBarred) Kind() EventKind     { return "action.barred" }
 func (ActionDisarmed) Kind() EventKind   { return "action.disarmed" }
 func (ActionConfirmed) Kind() EventKind  { return "action.confirmed" }
 func (ActionClaimed) Kind() EventKind    { return "action.claimed" }

@@ -29,8 +29,12 @@ type Run struct {
 	Exhibits   []Exhibit
 	Signatures []Remark
 
+	Absences []Absence // of the driver, while something went on
+
 	Aborting *Remark // why the run is being left; nil while it is not
 	Window   *Remark // the override of the window, with its end
+
+	clock time.Duration // by how much the wall clock was set since the run was opened
 
 	Seq  uint64    // of the newest event
 	Last time.Time // when it was recorded
@@ -49,6 +53,7 @@ type ItemRun struct {
 	Skip     *Remark  // why it was left out
 	Notes    []Remark // newest last
 	Exhibits []Exhibit
+	Barred   []Remark // tries to begin it that the clock or the place forbade
 
 	Signatures []Remark
 }
@@ -79,6 +84,8 @@ type Attempt struct {
 	Resolved   *Remark        // who or what told what became of an interrupted one
 
 	Hold *Watch // of a hold
+
+	clock time.Duration // the run's when the attempt began or ended
 }
 
 // A Remark is something a person said: a note, an acknowledgement, an

@@ -18,9 +18,9 @@ func WindowGate(run Run, section Section, window *civil.Window, it Item, now tim
 	opening, inside := window.At(now)
 	switch {
 	case !inside:
-		return &NotReadyError{Item: it.ID, Why: "outside the window" + opens(window.Next(now)) + "; an override needs a reason"}
+		return &NotReadyError{Item: it.ID, Outside: true, Why: "outside the window" + opens(window.Next(now)) + "; an override needs a reason"}
 	case !now.Before(opening.Abort):
-		return &NotReadyError{Item: it.ID, Why: "past the abort point of " + opening.Abort.Format("15:04 MST") + ": what is left of the window is for rolling back; an override needs a reason"}
+		return &NotReadyError{Item: it.ID, Outside: true, Why: "past the abort point of " + opening.Abort.Format("15:04 MST") + ": what is left of the window is for rolling back; an override needs a reason"}
 	}
 	return nil
 }
