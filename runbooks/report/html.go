@@ -113,6 +113,9 @@ func (s *sheet) item(it Item) {
 			s.row(one.name, said(*one.remark))
 		}
 	}
+	for _, b := range it.Barred {
+		s.row("Refused", said(b))
+	}
 	for _, n := range it.Notes {
 		s.row("Note", said(n))
 	}

@@ -95,6 +95,9 @@ func summary(r Report) [][]string {
 	if r.Window != nil {
 		add("Window overridden", said(*r.Window))
 	}
+	for _, a := range r.Absences {
+		add("Driver away", a.String())
+	}
 	if r.Aborting != nil {
 		add("Left", said(*r.Aborting))
 	}
@@ -160,6 +163,9 @@ func (m *page) item(it Item) {
 		if r.said != nil {
 			add(r.name, said(*r.said))
 		}
+	}
+	for _, b := range it.Barred {
+		add("Refused", said(b))
 	}
 	for _, n := range it.Notes {
 		add("Note", said(n))

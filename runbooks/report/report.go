@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -66,6 +67,7 @@ type Report struct {
 	Signatures []Remark  `json:"signatures,omitempty"`
 	Aborting   *Remark   `json:"aborting,omitempty"`
 	Window     *Remark   `json:"window_override,omitempty"`
+	Absences   []Absence `json:"driver_absences,omitempty"`
 
 	Head      uint64    `json:"head"`
 	HeadHash  string    `json:"head_hash"`
@@ -75,6 +77,34 @@ type Report struct {
 	MadeBy    string    `json:"made_by"` // opsdeck's version
 
 	Trends []Trend `json:"trends,omitempty"`
+}
+
+// An Absence is a time in which the driver's line was gone while something went
+// on.
+type Absence struct {
+	By    Person     `json:"by"`
+	From  time.Time  `json:"from"`
+	To    *time.Time `json:"to,omitempty"` // absent: the driver did not come back
+	Items []string   `json:"items"`        // what went on
+}
+
+// String is the absence for a table.
+func (a Absence) String() string {
+	text := "the line of " + a.By.String() + " was gone from " + stamp(a.From)
+	if a.To == nil {
+		text += " on"
+	} else {
+		text += " to " + stamp(*a.To)
+	}
+	return text + ", while " + strings.Join(a.Items, ", ") + " went on"
+}
+
+func absencesOf(list []runbooks.Absence) []Absence {
+	var out []Absence
+	for _, a := range list {
+		out = append(out, Absence{By: personOf(a.Actor), From: a.From, To: instant(a.To), Items: a.Items})
+	}
+	return out
 }
 
 // A Person is an actor; Verified says that the kernel vouched for the login, or
@@ -147,6 +177,7 @@ type Item struct {
 	Skipped    *Remark   `json:"skipped,omitempty"`
 	Override   *Remark   `json:"override,omitempty"`
 	Seen       *Remark   `json:"acknowledged,omitempty"`
+	Barred     []Remark  `json:"barred,omitempty"` // tries to begin it that the window forbade
 	Notes      []Remark  `json:"notes,omitempty"`
 	Exhibits   []Exhibit `json:"exhibits,omitempty"`
 	Signatures []Remark  `json:"signatures,omitempty"`
@@ -223,7 +254,7 @@ func Of(run runbooks.Run, o Options) Report {
 		Period: run.Opened.Period, State: run.State, Level: run.Level(), Reason: run.Reason, Rehearsal: run.Opened.Rehearsal,
 		Opened: run.OpenedAt, OpenedBy: personOf(run.OpenedBy), Driver: personOf(run.Driver),
 		Document: run.Opened.Path, DocumentSHA: run.Opened.Hash.String(), Version: run.Opened.Version,
-		Notes: remarksOf(run.Notes), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window),
+		Notes: remarksOf(run.Notes), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window), Absences: absencesOf(run.Absences),
 		Head: o.Head, HeadHash: o.HeadHash.String(), HeadWords: Words(o.HeadHash), Verified: o.Verified, MadeAt: o.Now, MadeBy: o.Version,
 		BudgetMs: ms(o.Budget), Host: run.OpenedBy.Host, Due: instant(run.Opened.Due), Overdue: instant(run.Opened.Overdue), InWindow: o.InWindow,
 	}
@@ -269,7 +300,7 @@ func itemOf(it runbooks.ItemRun, o Options) Item {
 	out := Item{
 		ID: it.ID, Title: it.Title, Group: it.Group, Kind: it.Kind, Module: it.Use, Danger: it.Danger, Guide: it.Guide, State: it.State,
 		Choice: it.Choice, Late: len(it.Late), Skipped: remarkOf(it.Skip), Override: remarkOf(it.Override), Seen: remarkOf(it.Ack),
-		Notes: remarksOf(it.Notes), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
+		Barred: remarksOf(it.Barred), Notes: remarksOf(it.Notes), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
 	}
 	for _, a := range it.Attempts {
 		out.Attempts = append(out.Attempts, attemptOf(a))
@@ -400,6 +431,7 @@ func people(run runbooks.Run) []Person {
 			each(a.Signatures)
 		}
 		said(it.Skip, it.Override, it.Ack)
+		each(it.Barred)
 		each(it.Notes)
 		each(it.Signatures)
 	}

@@ -90,7 +90,10 @@ func (s *server) admit(c *client) bool {
 func (s *server) dismiss(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
+	left := map[*drivenRun]bool{}
 	for _, r := range s.runs {
+		_, here := r.clients[c]
+		left[r] = here
 		delete(r.clients, c)
 	}
 	for _, r := range c.runs {
@@ -99,6 +102,21 @@ func (s *server) dismiss(c *client) {
 	s.touched = time.Now()
 	s.mu.Unlock()
 	c.end()
+	for r, here := range left {
+		if here {
+			s.gone(r, c.who)
+		}
+	}
+}
+
+// gone records that somebody's last connection to a run ended, if that matters.
+func (s *server) gone(r *drivenRun, who runbooks.Actor) {
+	if s.present(r.key)(who) {
+		return
+	}
+	if err := r.local.Left(who); err != nil {
+		s.o.Log.Warn("recording that the driver left", "run", r.key, "error", err)
+	}
 }
 
 func (c *client) end() {
@@ -243,6 +261,9 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 		return s.open(ctx, c, params)
 	}
 	c.runs[t.handle] = r
+	if err := r.local.Returned(c.who); err != nil {
+		s.o.Log.Warn("recording that the driver is back", "run", r.key, "error", err)
+	}
 	return opened, nil
 }
 
@@ -268,6 +289,7 @@ func (s *server) leaveRun(c *client, handle uint64) {
 	}
 	delete(c.runs, handle)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(r.clients, c)
+	s.mu.Unlock()
+	s.gone(r, c.who)
 }

@@ -82,6 +82,11 @@ func (p *program) reportOf(w *world, name string) (report.Report, error) {
 			o.Verified += ": " + v.Problem
 		}
 	}
+	if w.far() {
+		if o.Head, o.HeadHash, err = p.toldHead(w); err != nil {
+			return report.Report{}, err
+		}
+	}
 	for _, r := range all {
 		if r.ID != run.ID && r.OpenedAt.Before(run.OpenedAt) && runbooks.Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == runbooks.Key(run.Opened.Site, run.Opened.Runbook, run.Opened.Section) {
 			o.Earlier = append(o.Earlier, r)
@@ -93,6 +98,22 @@ func (p *program) reportOf(w *world, name string) (report.Report, error) {
 		}
 	}
 	return report.Of(run, o), nil
+}
+
+// toldHead is the end of the record as its supervisor tells it: enough to pin
+// in a ticket, and to be held against the files by their owner.
+func (p *program) toldHead(w *world) (seq uint64, hash runbooks.Hash, err error) {
+	events, err := p.events(w)
+	if err != nil {
+		return 0, hash, err
+	}
+	for e, err := range events {
+		if err != nil {
+			return 0, hash, fmt.Errorf("asking for the end of the record: %w", err)
+		}
+		seq, hash = e.Seq, e.Hash
+	}
+	return seq, hash, nil
 }
 
 // place writes a report where nothing is, or with force over a file. It follows

@@ -182,8 +182,12 @@ func (i *installed) recordIsTold(t *testing.T) {
 	if out, code := i.opsdeck(i.bob, "show", "last"); code != "0" || strings.Count(out, string(runbooks.Passed)) != 2 {
 		t.Errorf("show: exit %s: %s", code, out)
 	}
-	if out, code := i.opsdeck(i.bob, "report", "last"); code != "0" || !strings.Contains(out, "not verified here") {
-		t.Errorf("report: exit %s: %s", code, out)
+	told, code := i.opsdeck(i.bob, "report", "last")
+	if code != "0" || !strings.Contains(told, "not verified here") {
+		t.Errorf("report: exit %s: %s", code, told)
+	}
+	if !strings.Contains(told, "| Driver away | the line of "+i.ada.Username+" was gone from ") {
+		t.Errorf("the report does not tell that the line dropped: %s", told)
 	}
 	out, code := i.opsdeck(i.bob, "verify")
 	if code != "3" || strings.Contains(out, "intact") || !strings.Contains(out, "sudo -u "+i.service.Username) {
@@ -194,8 +198,12 @@ func (i *installed) recordIsTold(t *testing.T) {
 	}
 	service := exec.Command(i.path("opsdeck"), "--site", i.path("opsdeck.yaml"), "--state", i.path("state"), "verify")
 	service.SysProcAttr = i.asService()
-	if out, err := service.CombinedOutput(); err != nil {
-		t.Errorf("verify as the service: %v %s", err, out)
+	verified, err := service.CombinedOutput()
+	if err != nil {
+		t.Errorf("verify as the service: %v %s", err, verified)
+	}
+	if head := regexp.MustCompile(`head (\d+) ([0-9a-f]{64})`).FindStringSubmatch(string(verified)); head == nil || !strings.Contains(told, "event "+head[1]+", "+head[2]) {
+		t.Errorf("the report pins another head than %q: %s", head, told)
 	}
 }
 
