@@ -90,6 +90,10 @@ type Module struct {
 	// intent. Required of everything that is not read-only.
 	Crash string
 
+	// Bounded says that the end of the maintenance window may end the action as
+	// its deadline does: what is at work then is cancelled where it is done.
+	Bounded bool
+
 	// Always are the words for what an action does at its end in any case, also
 	// after a failure: "drop". A runbook may name one to say that it counts on it.
 	Always []string

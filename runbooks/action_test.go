@@ -34,7 +34,8 @@ type yard struct {
 	held     map[string]string
 	mayNot   string
 	startErr error
-	deaf     bool // steps do not end when they are asked
+	estimate time.Duration // of previews; 0: none
+	deaf     bool          // steps do not end when they are asked
 }
 
 func newYard() *yard {
@@ -55,7 +56,11 @@ func (y *yard) Preview(_ context.Context, c checks.Check, _ checks.Own) checks.R
 	if y.refuse != "" {
 		return checks.Result{ID: c.ID, Level: checks.Unknown, Err: y.refuse, At: time.Now()}
 	}
-	return checks.Result{ID: c.ID, Module: c.Module.Name, Level: checks.OK, At: time.Now(), Target: "lms", Fingerprint: "7/16384@db", Locks: []string{"postgres:lms"}}
+	seen := checks.Result{ID: c.ID, Module: c.Module.Name, Level: checks.OK, At: time.Now(), Target: "lms", Fingerprint: "7/16384@db", Locks: []string{"postgres:lms"}}
+	if y.estimate > 0 {
+		seen.Facts = append(seen.Facts, fact.Dur("estimate", y.estimate))
+	}
+	return seen
 }
 
 func (y *yard) Probe(_ context.Context, c checks.Check, own checks.Own, _ checks.Rule) checks.Result {
@@ -770,6 +775,61 @@ func TestTheRecordTellsThatTheDriverWasAway(t *testing.T) {
 		got := l.Run().Absences
 		if len(got) != 1 || got[0].Actor != ada || got[0].To.Sub(got[0].From) != time.Minute || !slices.Equal(got[0].Items, []string{"tidy"}) {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestAnActionIsToldWhatItDoesToTheWindowsTime, and one that can be ended at any
+// time is ended with the window, unless somebody has overridden that.
+func TestAnActionIsToldWhatItDoesToTheWindowsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard()
+		y.sees(true)
+		o := windowOptions(&memory{}, y)
+		rewrite := *vacuumModule
+		rewrite.Bounded = true
+		section := &o.Runbook.Sections[0]
+		section.Requires, section.Items[4].Module = []string{"in_window"}, &rewrite
+		section.Items = append(section.Items, section.Items[4])
+		section.Items[8].ID, section.Items[8].Module = "upgrade", vacuumModule
+		daily, err := civil.ParseDays("daily")
+		must(t, err)
+		o.Runbook.Window = &civil.Window{Days: daily, Start: 2 * time.Hour, Length: 2 * time.Hour, Reserve: 25 * time.Minute}
+		l := drive(t, o)
+		defer l.Close()
+		later(3*time.Hour + 10*time.Minute) // the window closes at 04:00, its abort point is 03:35
+		for _, c := range []struct {
+			item     string
+			estimate time.Duration
+			want     string // "" for nothing about time
+			bounded  bool
+		}{
+			{"upgrade", 0, "", false},
+			{"upgrade", 30 * time.Minute, "careful: it takes about 30 m and would end at 03:40, past the abort point of 03:35 UTC", false},
+			{"upgrade", 2 * time.Hour, "careful: it takes about 2 h and would end at 05:10, and the window closes at 04:00 UTC", false},
+			{"tidy", 0, "what is at work when the window closes, at 04:00 UTC, is cancelled", true},
+		} {
+			y.estimate = c.estimate
+			seen := arm(t, l, c.item)
+			it, _ := l.Run().Item(c.item)
+			a, _ := it.Latest()
+			if got := strings.Join(a.Armed.Preview.Detail, "\n"); got != c.want {
+				t.Errorf("%s is told %q, want %q", c.item, got, c.want)
+			}
+			must(t, l.Approve(c.item, "", seen))
+			deadline := y.prepared[len(y.prepared)-1].Deadline
+			end := time.Now().Truncate(24 * time.Hour).Add(4 * time.Hour)
+			if c.bounded != deadline.Equal(end) {
+				t.Errorf("%s ends at %v", c.item, deadline)
+			}
+			y.ends(fmt.Sprintf("step-%d", len(y.prepared)), checks.OK, false)
+			later(time.Second)
+			stateOf(t, l, c.item, runbooks.Passed)
+		}
+		must(t, l.OverrideWindow("the night is long", time.Now().Add(5*time.Hour)))
+		must(t, l.Approve("tidy", "", arm(t, l, "tidy")))
+		if left := time.Until(y.prepared[len(y.prepared)-1].Deadline); left != time.Hour {
+			t.Errorf("overridden, it has %v", left)
 		}
 	})
 }

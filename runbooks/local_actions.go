@@ -145,6 +145,7 @@ func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result
 	if l.o.Actions.Advice != nil {
 		preview.Detail = append(preview.Detail, l.o.Actions.Advice(l.o.Now())...)
 	}
+	preview.Detail = append(preview.Detail, l.overrun(it, check, preview)...)
 	armed := ActionArmed{
 		Module: check.Module.Name, Check: check.ID, Connection: check.Connection, With: check.Args.Raw(check.Module),
 		Warn: check.Rules.Warn.Text, Fail: check.Rules.Fail.Text, Verify: it.Verify,

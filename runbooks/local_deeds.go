@@ -15,6 +15,11 @@ func (l *Local) beginDeed(item string, attempt int, armed ActionArmed, check che
 		Token: l.o.Actions.NewToken(), Run: l.run.ID, Item: item, Attempt: attempt, Actor: l.who,
 		Check: check, Preview: armed.Preview, Deadline: l.o.Now().Add(armed.Timeout),
 	}
+	if it, _ := l.section.Item(item); check.Module.Bounded {
+		if opening, ok := l.openingFor(it); ok && opening.End.Before(deed.Deadline) {
+			deed.Deadline = opening.End
+		}
+	}
 	step, err := deeds.Prepare(deed)
 	if err != nil {
 		return l.undone(item, attempt, fmt.Errorf("preparing the step: %w", err))

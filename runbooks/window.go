@@ -1,9 +1,12 @@
 package runbooks
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks/schedule"
 )
 
@@ -31,6 +34,42 @@ func (l *Local) opens() time.Time {
 		return time.Time{}
 	}
 	return l.run.Opened.Due
+}
+
+// openingFor is the opening that the item's action is held to now; ok is false
+// if it is held to none: nothing wants a window, an override holds, or the item
+// leads out of the run.
+func (l *Local) openingFor(it Item) (opening civil.Opening, ok bool) {
+	window, now := l.window(), l.o.Now()
+	if window == nil || !l.section.InWindow() || it.AnyTime || l.run.LeadsOut(it.ID) || !l.run.Window.Expired(now) {
+		return opening, false
+	}
+	return window.At(now)
+}
+
+// overrun says what an action that is begun now does to the time of its window:
+// when it would end, by what it took before or by what its module expects, and
+// whether the window's end ends it.
+func (l *Local) overrun(it Item, check checks.Check, preview checks.Result) []string {
+	opening, ok := l.openingFor(it)
+	if !ok {
+		return nil
+	}
+	var said []string
+	takes := l.estimates[it.ID]
+	if f, known := preview.Fact("estimate", ""); takes == 0 && known {
+		takes = time.Duration(f.Num * float64(time.Millisecond))
+	}
+	switch ends := l.o.Now().Add(takes).In(opening.End.Location()); {
+	case ends.After(opening.End):
+		said = append(said, fmt.Sprintf("careful: it takes about %s and would end at %s, and the window closes at %s", fact.FormatDuration(takes), ends.Format("15:04"), opening.End.Format("15:04 MST")))
+	case ends.After(opening.Abort):
+		said = append(said, fmt.Sprintf("careful: it takes about %s and would end at %s, past the abort point of %s", fact.FormatDuration(takes), ends.Format("15:04"), opening.Abort.Format("15:04 MST")))
+	}
+	if check.Module.Bounded && l.o.Now().Add(check.Deadline()).After(opening.End) {
+		said = append(said, "what is at work when the window closes, at "+opening.End.Format("15:04 MST")+", is cancelled")
+	}
+	return said
 }
 
 // period is the turn of the section that the instant belongs to. A section

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,16 @@ const (
 	// notice at the statement's end.
 	checkInterval      = "client_connection_check_interval"
 	checkIntervalSince = 140000
+
+	// What the server does when nobody is left to see the end of a statement:
+	// it finishes it, or gives it up and rolls back.
+	finishes = "0"
+	givesUp  = "1000"
+
+	// finishesSaid and givesUpSaid say so where it is recorded: with what
+	// becomes of an action whose process dies.
+	finishesSaid = " (" + checkInterval + " = 0)"
+	givesUpSaid  = " (" + checkInterval + " = 1 s)"
 )
 
 // A deed is what an action asks of a session of its own.
@@ -35,6 +46,7 @@ type deed struct {
 	token    string               // the session's application_name
 	settings map[string]string    // asked for and read back; search_path is pg_catalog unless one is here
 	notice   func(*pgconn.Notice) // gets the server's warnings; may be nil
+	say      func(string, ...any) // gets the settings in force, for the action's output; may be nil
 }
 
 // acting runs do in a session of its own, see act.
@@ -68,8 +80,12 @@ func (s *Server) act(ctx context.Context, d deed, do func(context.Context, *pgx.
 	defer hangUp(conn)
 	settings := map[string]string{"search_path": "pg_catalog"}
 	maps.Copy(settings, d.settings)
-	if err := inForce(ctx, conn, settings); err != nil {
+	inForce, err := putInForce(ctx, conn, settings)
+	if err != nil {
 		return s.explain(ctx, err)
+	}
+	if d.say != nil {
+		d.say("session %d: %s", conn.PgConn().PID(), strings.Join(inForce, ", "))
 	}
 	return s.explainDeed(ctx, conn, do(ctx, conn))
 }
@@ -94,39 +110,42 @@ func hangUp(conn *pgx.Conn) {
 	conn.Close(ctx) //nolint:errcheck // closed either way
 }
 
-// inForce sets the settings, and reads them back in a second round trip: what
-// a pooler sets may hold for another session than the one that acts.
-func inForce(ctx context.Context, conn *pgx.Conn, settings map[string]string) error {
+// putInForce sets the settings, and reads them back in a second round trip: what
+// a pooler sets may hold for another session than the one that acts. It returns
+// what is in force, by name.
+func putInForce(ctx context.Context, conn *pgx.Conn, settings map[string]string) (inForce []string, err error) {
 	var version, pid int
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, pg_catalog.pg_backend_pid()").Scan(&version, &pid)
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, pg_catalog.pg_backend_pid()").Scan(&version, &pid)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if uint32(pid) != conn.PgConn().PID() {
-		return checks.Failed(checks.Unconfigured, "a pooler is in front of the server, and an action needs a session of its own: "+
+		return nil, checks.Failed(checks.Unconfigured, "a pooler is in front of the server, and an action needs a session of its own: "+
 			"name a direct connection %q in the site file", "maintain")
 	}
 	want := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if name == checkInterval && version < checkIntervalSince {
+			inForce = append(inForce, "no "+name+" before version 14")
 			continue
 		}
 		var set string
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.set_config($1, $2, false)", name, settings[name]).Scan(&set); err != nil {
-			return err
+			return nil, err
 		}
 		want[name] = set
 	}
-	for name, set := range want {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
 		var got string
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_setting($1)", name).Scan(&got); err != nil {
-			return err
+			return nil, err
 		}
-		if got != set {
-			return checks.Failed(checks.Other, "the server did not take %s: asked for %s, in force is %s", name, set, got)
+		if got != want[name] {
+			return nil, checks.Failed(checks.Other, "the server did not take %s: asked for %s, in force is %s", name, want[name], got)
 		}
+		inForce = append(inForce, name+" = "+got)
 	}
-	return nil
+	return inForce, nil
 }
 
 // explainDeed explains what the deed ended with. A lock timeout and a cancel

@@ -136,3 +136,21 @@ func TestActionsUseTheConnectionMadeForThem(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatAServerDoesWithoutUsIsRecorded with every action: whether it goes on
+// when the session's client has died depends on a setting that is ours.
+func TestWhatAServerDoesWithoutUsIsRecorded(t *testing.T) {
+	found := 0
+	for _, m := range Family().Modules {
+		if m.Effect == checks.ReadOnly {
+			continue
+		}
+		found++
+		if !strings.HasSuffix(m.Crash, finishesSaid) && !strings.HasSuffix(m.Crash, givesUpSaid) {
+			t.Errorf("%s does not say its %s: %s", m.Name, checkInterval, m.Crash)
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d actions", found)
+	}
+}

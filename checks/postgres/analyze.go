@@ -14,8 +14,8 @@ import (
 var Analyze = module(checks.Module{
 	Name:   "pg.analyze",
 	Doc:    "Samples tables anew for the planner's statistics, one after the other",
-	Effect: checks.Reversible, Danger: 1, Repeatable: true,
-	Crash: "the server finishes the table at work, or cancels it at the deadline; those behind it are not begun",
+	Effect: checks.Reversible, Bounded: true, Danger: 1, Repeatable: true,
+	Crash: "the server finishes the table at work, or cancels it at the deadline; those behind it are not begun" + finishesSaid,
 	Params: []checks.Param{
 		tablesParam("without any, all tables of the database"), lockTimeoutParam(), deadlineParam("what is at work is cancelled"),
 	},

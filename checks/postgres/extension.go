@@ -18,7 +18,7 @@ var Extension = module(checks.Module{
 	Name:   "pg.extension",
 	Doc:    "Creates an extension in the database, once, if its library is loaded; does nothing where it is there",
 	Effect: checks.Reversible, Danger: 1, Repeatable: true,
-	Crash: "the extension is there as a whole or not at all",
+	Crash: "the extension is there as a whole or not at all" + givesUpSaid,
 	Params: []checks.Param{
 		{Name: "name", Type: checks.TextParam, Default: "pg_stat_statements", OneOf: []string{"pg_stat_statements", "pgstattuple", "pg_buffercache", "pg_trgm"}, Doc: "the extension"},
 		lockTimeoutParam(),
@@ -95,8 +95,8 @@ func createExtension(ctx context.Context, env checks.Env, args checks.Args) (che
 		return f, nil
 	}
 	err = u.server.act(ctx, deed{token: env.Token, settings: map[string]string{
-		"lock_timeout": milliseconds(args.Duration("lock_timeout")), "search_path": "public",
-	}}, func(ctx context.Context, conn *pgx.Conn) error {
+		"lock_timeout": milliseconds(args.Duration("lock_timeout")), "search_path": "public", checkInterval: givesUp,
+	}, say: env.Printf}, func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS "+ident(name))
 		return err
 	})

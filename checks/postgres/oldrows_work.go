@@ -35,8 +35,8 @@ func removeOldRows(ctx context.Context, env checks.Env, args checks.Args, p *old
 	defer cancel()
 	err := p.server.act(ctx, deed{token: env.Token, settings: map[string]string{
 		"lock_timeout": milliseconds(args.Duration("lock_timeout")), "statement_timeout": milliseconds(args.Duration("statement_timeout")),
-		"idle_in_transaction_session_timeout": idleTimeout, "row_security": "off", checkInterval: "1000",
-	}}, w.all)
+		"idle_in_transaction_session_timeout": idleTimeout, "row_security": "off", checkInterval: givesUp,
+	}, say: env.Printf}, w.all)
 	f := checks.Findings{Target: p.database.Name, Detail: w.detail}
 	f.Facts = []fact.Fact{
 		fact.Number(name, w.gone), fact.Number("batches", w.batches), fact.Flag("stopped", w.stopped != ""),

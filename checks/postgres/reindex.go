@@ -17,8 +17,8 @@ import (
 var Reindex = module(checks.Module{
 	Name:   "pg.reindex",
 	Doc:    "Rebuilds bloated or invalid indexes, one after the other and CONCURRENTLY, so that readers and writers go on; those of the catalogue, of TOAST and of exclusion constraints are left out",
-	Effect: checks.Reversible, Danger: 2, Repeatable: true,
-	Crash: "the server finishes the index at work unattended; cancelled at the deadline or by hand it leaves an invalid index that takes room and slows writers, which the next preview names with the statement that drops it; those behind it are not begun",
+	Effect: checks.Reversible, Bounded: true, Danger: 2, Repeatable: true,
+	Crash: "the server finishes the index at work unattended; cancelled at the deadline or by hand it leaves an invalid index that takes room and slows writers, which the next preview names with the statement that drops it; those behind it are not begun" + finishesSaid,
 	Params: []checks.Param{
 		tablesParam("all their indexes; auto, or neither tables nor indexes: those of the database that are invalid or have an estimated bloat of min_bloat or more, which after pg.vacuum_full are none of the tables it rewrote"),
 		{Name: "indexes", Type: checks.TextsParam, Doc: "indexes, with their schema where the name alone is not enough", Example: "[users_email_key]"},

@@ -18,7 +18,7 @@ var RestoreTest = module(checks.Module{
 	Name:   "pg.restore_test",
 	Doc:    "Restores a dump into a new, empty database of a server that is not production, looks at what came of it, and drops it again",
 	Effect: checks.Reversible, Danger: 2, Repeatable: true,
-	Crash: "the server rolls back the restore; the scratch database stays, marked with the token in its name and comment, and is dropped by the next restore test",
+	Crash: "the server rolls back the restore; the scratch database stays, marked with the token in its name and comment, and is dropped by the next restore test" + givesUpSaid,
 	Params: []checks.Param{
 		{Name: "file", Type: checks.TextParam, Doc: "the dump: plain, gzipped, or of pg_dump's custom or directory format; instead of a set", Example: "/var/backups/lms/db_backup_20261123.sql.gz"},
 		{Name: "set", Type: checks.TextParam, Names: "backups", Doc: "backup set of the site file, whose newest file is restored; without it and without file the only one there is", Example: "db"},

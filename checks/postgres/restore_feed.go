@@ -34,7 +34,11 @@ func (t *trial) feed(ctx context.Context, env checks.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	call.Env = append(call.Env, "PGOPTIONS=-c standard_conforming_strings=on -c synchronous_commit=off")
+	options := "PGOPTIONS=-c standard_conforming_strings=on -c synchronous_commit=off"
+	if p.verify.Version >= checkIntervalSince { // a server whose client died gives the transaction up
+		options += " -c " + checkInterval + "=" + givesUp
+	}
+	call.Env = append(call.Env, options)
 	call.Live = env.Out
 	out, feedErr, runErr := p.runFed(ctx, env, call)
 	t.restore = time.Since(began)

@@ -73,8 +73,8 @@ func (l *labour) do(ctx context.Context) (outcome, error) {
 		ctx, cancel = context.WithTimeout(ctx, l.deadline)
 		defer cancel()
 	}
-	l.settings[checkInterval] = "0"   // what was begun is finished, whoever is left to see it
-	if at, ok := ctx.Deadline(); ok { // the server's own end, should nobody be left to tell it
+	l.settings[checkInterval] = finishes // what was begun is finished, whoever is left to see it
+	if at, ok := ctx.Deadline(); ok {    // the server's own end, should nobody be left to tell it
 		l.settings["statement_timeout"] = strconv.FormatInt(max(1000, time.Until(at).Milliseconds()), 10)
 	}
 	var mu sync.Mutex
@@ -88,7 +88,7 @@ func (l *labour) do(ctx context.Context) (outcome, error) {
 		o.detail = append(o.detail, "warning: "+oneLine(n.Message))
 		l.env.Printf("warning: %s", oneLine(n.Message))
 	}
-	d := deed{token: l.env.Token, settings: l.settings, notice: notice}
+	d := deed{token: l.env.Token, settings: l.settings, notice: notice, say: l.env.Printf}
 	err := l.upkeep.server.act(ctx, d, func(ctx context.Context, conn *pgx.Conn) error {
 		if l.exclusive {
 			if err := l.upkeep.claim(ctx, conn); err != nil {

@@ -15,8 +15,8 @@ import (
 var Vacuum = module(checks.Module{
 	Name:   "pg.vacuum",
 	Doc:    "Vacuums tables, one after the other, so that the room of dead rows can be used again; readers and writers go on",
-	Effect: checks.Reversible, Danger: 1, Repeatable: true,
-	Crash: "the server finishes the table at work, or cancels it at the deadline; those behind it are not begun",
+	Effect: checks.Reversible, Bounded: true, Danger: 1, Repeatable: true,
+	Crash: "the server finishes the table at work, or cancels it at the deadline; those behind it are not begun" + finishesSaid,
 	Params: []checks.Param{
 		tablesParam("without any, all tables of the database"),
 		{Name: "analyze", Type: checks.BoolParam, Default: true, Doc: "renews the planner's statistics too"},

@@ -15,8 +15,8 @@ import (
 var VacuumFull = module(checks.Module{
 	Name:   "pg.vacuum_full",
 	Doc:    "Writes bloated tables and all their indexes anew, one table after the other, each locked against readers and writers meanwhile",
-	Effect: checks.Reversible, Danger: 3, Repeatable: true,
-	Crash: "the server finishes the table at work unattended and gives its lock back then, or cancels it at the deadline; each table is either rewritten or as it was, those behind it are not begun",
+	Effect: checks.Reversible, Bounded: true, Danger: 3, Repeatable: true,
+	Crash: "the server finishes the table at work unattended and gives its lock back then, or cancels it at the deadline; each table is either rewritten or as it was, those behind it are not begun" + finishesSaid,
 	Params: []checks.Param{
 		tablesParam("auto, or none: those with an estimated bloat of min_bloat or more"),
 		{Name: "min_bloat", Type: checks.PercentParam, Default: "30%", Doc: "auto takes tables with this estimated share of unused room"},

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -25,11 +26,14 @@ func TestVacuumFullGivesRoomBack(t *testing.T) {
 	if expected, needed := num(t, preview, "expected", ""), num(t, preview, "needed", ""); expected < 1<<20 || needed < num(t, preview, "size", "") {
 		t.Errorf("expected %v, needed %v", expected, needed)
 	}
+	var out bytes.Buffer
+	y.own.Out = &out
 	res := y.whole(t, VacuumFull, raw)
 	expect(t, res, checks.OK, "")
 	if got := num(t, res, "reclaimed", ""); got < 1<<20 {
 		t.Errorf("reclaimed %v bytes", got)
 	}
+	contains(t, out.String(), "client_connection_check_interval = 0", "lock_timeout = 5s", "statement_timeout = ")
 	var visible, analysed bool
 	if err := y.watch.QueryRow(t.Context(), "SELECT relallvisible > 0, reltuples = 2000 FROM pg_class WHERE relname = 'users'").Scan(&visible, &analysed); err != nil || !visible || !analysed {
 		t.Errorf("visibility map %v, statistics %v: %v", visible, analysed, err)
