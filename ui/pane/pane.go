@@ -83,7 +83,7 @@ type Pane interface {
 type Looker interface{ Looks() []string }
 
 // A Pointer is a pane with a cursor. Enter opens the debug view of the check,
-// r reruns it, y copies the value and then the line.
+// r reruns it, y copies the value, then the line and the statement.
 type Pointer interface{ Point() Point }
 
 // A Point is what is under the cursor; empty fields are not offered.
@@ -91,6 +91,7 @@ type Point struct {
 	Check string // id of a check
 	Value string // the value alone: "140 ms"
 	Line  string // the line in words
+	Query string // a statement in full
 }
 
 // A Finder is a pane that can be filtered or searched: "/" gives the text as

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -56,10 +55,8 @@ func (r *Reader) Handle(msg tea.KeyMsg) (Outcome, tea.Cmd) {
 		r.Next(-1)
 		return Stay, nil
 	}
-	for _, a := range append(Moves(r.scroll.Roll, r.scroll.Page), r.Extra...) {
-		if key.Matches(msg, a.Key) && a.Off == "" {
-			return Stay, a.Do()
-		}
+	if a, ok := pressed(msg, append(Moves(r.scroll.Roll, r.scroll.Page), r.Extra...)); ok {
+		return Stay, a.Do()
 	}
 	return Pass, nil
 }

@@ -68,6 +68,16 @@ func Moves(move func(n int), page func() int) []Action {
 	}
 }
 
+// pressed is the action of a key that can be done now.
+func pressed(msg tea.KeyMsg, acts []Action) (Action, bool) {
+	for _, a := range acts {
+		if key.Matches(msg, a.Key) && a.Off == "" {
+			return a, true
+		}
+	}
+	return Action{}, false
+}
+
 // farAway is more lines than any list has.
 const farAway = 1 << 30
 

@@ -8,13 +8,16 @@ import (
 	"github.com/advanced-lms/opsdeck/ui/theme"
 )
 
-// A Cell is one plain text with its style, or a chart of verdicts, or of
-// numbers, as wide as its column.
+// A Cell is one plain text with its style, or a chart of verdicts, of numbers
+// or of a share, as wide as its column.
 type Cell struct {
-	Text  string
-	Style theme.Style
-	Ticks []watch.Tick
-	Spark []float64
+	Text   string
+	Style  theme.Style
+	Strong bool   // stands out, where there is no other style
+	Tree   []Twig // before the text: where its row hangs in a tree
+	Ticks  []watch.Tick
+	Spark  []float64
+	Share  *float64 // a bar from 0 to 1
 }
 
 // draw is the cell in at most w cells, and the style to paint it with. A row
@@ -29,9 +32,22 @@ func (c Cell) draw(f Frame, w int, flat bool) (string, theme.Style) {
 		return drawn, theme.Style{}
 	case c.Spark != nil:
 		return Spark(f.Theme, c.Spark, w, 0), c.Style
+	case c.Share != nil:
+		drawn := Gauge(f.Theme, *c.Share, w)
+		if flat {
+			drawn = unstyled(drawn)
+		}
+		return drawn, theme.Style{}
 	}
-	return f.Cut(Plain(c.Text), w), c.Style
+	style := c.Style
+	if c.Strong && style == (theme.Style{}) {
+		style = f.Theme.Strong
+	}
+	return f.Cut(twigs(f.Theme, c.Tree)+Plain(prefix(c.Text, max(1, w))), w), style
 }
+
+// width is what the cell would like to have.
+func (c Cell) width() int { return len(c.Tree)*twigWidth + Width(Plain(c.Text)) }
 
 // Cells makes unstyled cells.
 func Cells(texts ...string) []Cell {
@@ -59,6 +75,9 @@ type Table struct {
 	Marks   bool   // each row begins with its level's mark
 	Head    bool   // titles in the first line
 	Empty   string // shown when there are no rows at all: the reason
+	By      int    // the column the rows are in the order of, from 1; 0 for none
+	Down    bool   // from the largest to the least
+	Steady  bool   // columns do not get narrower while rows come and go
 
 	scroll Scroll
 	rows   []Row
@@ -67,6 +86,7 @@ type Table struct {
 	at     string // ID of the row under the cursor
 	moved  bool   // the cursor was put somewhere; until then it is on the first row
 	filter string
+	left   int // columns after the first that are out of sight at the left
 }
 
 // SetRows replaces the rows; the cursor stays on the row it was put on. One
@@ -74,16 +94,22 @@ type Table struct {
 // so that a list of what is worst shows the worst.
 func (t *Table) SetRows(rows []Row) {
 	t.rows = rows
-	t.widest = make([]int, len(t.Columns))
+	if !t.Steady || len(t.widest) != len(t.Columns) {
+		t.widest = make([]int, len(t.Columns))
+	}
 	for _, r := range rows {
 		for i, c := range r.Cells {
 			if i < len(t.widest) {
-				t.widest[i] = max(t.widest[i], Width(Plain(c.Text)))
+				t.widest[i] = max(t.widest[i], c.width())
 			}
 		}
 	}
 	t.refilter()
 }
+
+// SetColumns puts other columns in place, with nothing known of their widths
+// and all of them in sight.
+func (t *Table) SetColumns(columns []Column) { t.Columns, t.widest, t.left = columns, nil, 0 }
 
 // Find filters the rows: only those that contain the text stay, or with "!" in
 // front those that do not. Case does not matter.
@@ -173,7 +199,10 @@ func (t *Table) Lines(f Frame) []string {
 		lines = append(lines, f.Theme.Faint.Render(t.headings(f, widths)))
 	}
 	if len(t.shown) == 0 {
-		return append(lines, f.Theme.Faint.Render(f.Cut(" "+Plain(t.nothing()), f.W)))
+		for _, part := range Wrap(t.nothing(), f.W-1) {
+			lines = append(lines, f.Theme.Faint.Render(f.Cut(" "+part, f.W)))
+		}
+		return lines[:min(len(lines), max(1, f.H))]
 	}
 	room := f.H - len(lines)
 	from, to := t.scroll.Window(len(t.shown), room)
@@ -216,10 +245,21 @@ func (t *Table) gutter() int {
 
 func (t *Table) headings(f Frame, widths []int) string {
 	cells := make([]Cell, len(t.Columns))
-	for i, c := range t.Columns {
-		cells[i].Text = c.Title
+	for i := range t.Columns {
+		cells[i].Text = t.heading(f.Theme, i)
 	}
 	return spaces(t.gutter()) + t.cells(f, cells, widths, nil)
+}
+
+// heading is a title with the mark of the order.
+func (t *Table) heading(th *theme.Theme, i int) string {
+	switch {
+	case i != t.By-1:
+		return t.Columns[i].Title
+	case t.Down:
+		return t.Columns[i].Title + th.Down
+	}
+	return t.Columns[i].Title + th.Up
 }
 
 func (t *Table) line(f Frame, r Row, widths []int, cursor bool) string {
