@@ -19,7 +19,8 @@ const copyLimit = 74994
 // copying is where repeated presses of y have got to.
 type copying struct{ step int }
 
-// copyNext copies the value, then the line, the pane, the pane as Markdown.
+// copyNext copies the value, then the line, the statement, the pane, the pane
+// as Markdown.
 func (m *Model) copyNext() tea.Cmd {
 	list := m.copies()
 	next := list[m.copied.step%len(list)]
@@ -36,6 +37,9 @@ func (m *Model) copies() []pane.CopyMsg {
 	}
 	if at.Line != "" {
 		list = append(list, pane.CopyMsg{What: "line", Text: at.Line})
+	}
+	if at.Query != "" {
+		list = append(list, pane.CopyMsg{What: "query", Text: at.Query})
 	}
 	text := plainText(r.lines)
 	title := fmt.Sprintf("%s on %s at %s", r.spec.Title, m.deps.Host, m.shownAt.UTC().Format("2006-01-02 15:04:05 UTC"))

@@ -155,7 +155,7 @@ func (d *driver) typeText(text string) {
 func keyMsg(name string) tea.KeyMsg {
 	for typ, known := range map[tea.KeyType]string{
 		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyTab: "tab", tea.KeyShiftTab: "shift+tab", tea.KeyUp: "up", tea.KeyDown: "down",
-		tea.KeyCtrlC: "ctrl+c", tea.KeyCtrlD: "ctrl+d", tea.KeyBackspace: "backspace", tea.KeySpace: " ",
+		tea.KeyCtrlC: "ctrl+c", tea.KeyCtrlD: "ctrl+d", tea.KeyBackspace: "backspace", tea.KeySpace: " ", tea.KeyLeft: "left", tea.KeyRight: "right",
 	} {
 		if known == name {
 			if typ == tea.KeySpace {

@@ -38,9 +38,13 @@ func (m *Model) helpLine(f pane.Frame) string {
 // help and quit always in the room there is.
 func (m *Model) shownActions() []pane.Action {
 	var first, rest []pane.Action
+	taken := map[string]bool{} // a key that the pane uses for itself
 	for _, a := range m.actions() {
+		name := a.Key.Help().Key
+		hidden := taken[name]
+		taken[name] = true
 		switch {
-		case a.Help == "" || a.Off != "":
+		case a.Help == "" || a.Off != "" || hidden:
 		case a.ID == "help" || a.ID == "quit":
 			first = append(first, a)
 		default:

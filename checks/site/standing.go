@@ -23,7 +23,7 @@ var standing = []string{
 // they are sampled while the view is on a screen, and cost nothing else.
 var ondemand = []string{
 	"pg.sessions", "pg.saturation", "pg.statements", "pg.bloat", "pg.indexes", "pg.sequences", "pg.progress", "pg.checkpoints",
-	"pg.settings", "pg.log",
+	"pg.settings", "pg.log", "pg.host",
 }
 
 // Checks are all checks of the site: the standing ones, the services, then
@@ -113,10 +113,11 @@ func (s *Site) origin(id string) string {
 	return fmt.Sprintf("%s (standing)", s.Path)
 }
 
-// needs: every check of a server is held while the server itself is away.
+// needs: every check of a server is held while the server itself is away, but
+// for the one that looks at it from outside.
 func (s *Site) needs(m *checks.Module) []string {
 	ping := map[string]string{"postgres": "pg.ping", "redis": "redis.ping"}[m.Kind]
-	if ping == "" || m.Name == ping {
+	if ping == "" || m.Name == ping || m.Name == "pg.host" {
 		return nil
 	}
 	for _, c := range s.Services {

@@ -11,6 +11,7 @@ package incident
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func check(id, module, note, history string, facts ...fact.Fact) *state {
 // moduleOf declares the facts a result has, as a real module would.
 func moduleOf(name string, facts []fact.Fact) *checks.Module {
 	m := &checks.Module{Name: name, Doc: "a check of the scene"}
-	units := map[string]string{"tps": "/s", "swap_in": "/s", "swap_out": "/s", "drops": "/s", "matches": "records"}
+	units := map[string]string{"tps": "/s", "swap_in": "/s", "swap_out": "/s", "drops": "/s", "matches": "records", "wal_rate": "/s"}
 	for _, f := range facts {
 		if _, known := m.FactSpec(f.Name); !known {
 			m.Facts = append(m.Facts, fact.Spec{Name: f.Name, Type: f.Type, Unit: units[f.Name], Doc: "a fact of the scene"})
@@ -122,7 +123,7 @@ func (s *state) table(name, columns string, rows ...[]fact.Value) *state {
 	t := checks.Table{Name: name, Rows: rows}
 	for i, c := range strings.Fields(columns) {
 		kind := fact.Text
-		if len(rows) > 0 {
+		if len(rows) > 0 && i < len(rows[0]) {
 			kind = rows[0][i].Type
 		}
 		t.Columns = append(t.Columns, checks.Column{Name: c, Type: kind})
@@ -147,12 +148,20 @@ func row(cells ...any) []fact.Value {
 			values[i] = fact.SizeValue(float64(c))
 		case bool:
 			values[i] = fact.FlagValue(c)
+		case fact.Value:
+			values[i] = c
 		default:
 			values[i] = fact.WordValue(fmt.Sprint(c))
 		}
 	}
 	return values
 }
+
+// What could not be found out, and what is not there.
+var (
+	unknown = fact.Value{Type: fact.Percent, Num: math.NaN()}
+	blank   = fact.WordValue("")
+)
 
 type size float64
 
@@ -170,8 +179,32 @@ func snapshot(states ...*state) watch.Snapshot {
 	return s
 }
 
-// Full is the bad night.
-func Full() watch.Snapshot { return snapshot(append(append(services(), host()...), database()...)...) }
+// Full is the bad night. Checks on demand have not been looked at: see Looked.
+func Full() watch.Snapshot {
+	return unlooked(snapshot(append(append(services(), host()...), database()...)...))
+}
+
+// unlooked adds the checks on demand, of which nothing is known.
+func unlooked(s watch.Snapshot) watch.Snapshot {
+	for _, st := range demanded() {
+		s.States = append(s.States, watch.State{Check: st.Check})
+	}
+	return s
+}
+
+// Looked is the snapshot in which checks on demand are looked at and have
+// answered: those named, without names all.
+func Looked(s watch.Snapshot, ids ...string) watch.Snapshot {
+	s.States = slices.Clone(s.States)
+	for _, st := range demanded() {
+		if i := slices.IndexFunc(s.States, func(have watch.State) bool { return have.Check.ID == st.Check.ID }); i >= 0 && (len(ids) == 0 || slices.Contains(ids, st.Check.ID)) {
+			s.States[i] = st.State
+			s.States[i].Looked = true
+		}
+	}
+	s.Seq++
+	return s
+}
 
 // Away is the bad night with the database server gone, after Full.
 func Away() watch.Snapshot {
@@ -194,7 +227,7 @@ func Away() watch.Snapshot {
 			s.bad(checks.Crit, "03:05", broke("ok", "", "== false"))
 		}
 	}
-	s := snapshot(append(append(site, host()...), db...)...)
+	s := unlooked(snapshot(append(append(site, host()...), db...)...))
 	s.Seq++
 	return s
 }
@@ -204,7 +237,7 @@ func Calm() watch.Snapshot {
 	s := Full()
 	for i := range s.States {
 		st := &s.States[i]
-		if st.Level == checks.Skipped {
+		if st.Level == checks.Skipped || st.Check.OnDemand {
 			continue
 		}
 		for _, b := range st.Result.Why {
@@ -243,7 +276,7 @@ func Hostile() watch.Snapshot {
 		"\xff\xfe bad utf-8", strings.Repeat("x", 5000), "\u0085\u009b31m C1", "", "\ufeffBOM\u2066isolate",
 	}
 	numbers := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 0, 1e300, 100}
-	s := Full()
+	s := Looked(Full())
 	for i := range s.States {
 		st := &s.States[i]
 		evil := evils[i%len(evils)]

@@ -1,6 +1,8 @@
 package panes
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +31,12 @@ func (p *database) awayLines(s source) []line {
 		{id: "away", check: s.Check.ID, name: "server", value: "away", level: shown(s.State, s.now), note: join(since+" ("+ago(s.now.Sub(s.Since))+")", cause), since: since},
 		{id: "meaning", check: s.Check.ID, level: checks.OK, name: "look at", note: meaning(s.Result.Class, cause)},
 	}
-	lines = append(lines, p.diskHint(s.now), p.logHint(s.now), p.processHint(s.now))
+	if outside, ok := p.source("pg.host", s.now); ok && !outside.blank() {
+		lines = append(lines, hostLines(outside)...)
+		lines = append(lines, p.diskHint(s.now))
+	} else {
+		lines = append(lines, p.diskHint(s.now), p.logHint(s.now), p.processHint(s.now))
+	}
 	if seen, ok := p.source("pg.connections", s.now); ok && !seen.blank() {
 		lines = append(lines, line{id: "seen", check: seen.Check.ID, level: checks.OK, old: true, name: "seen", note: ago(s.now.Sub(seen.facts.At)) + " ago:"})
 	}
@@ -83,6 +90,59 @@ func meaning(class checks.Class, cause string) string {
 		return says
 	}
 	return classMeanings[checks.Timeout]
+}
+
+// mostLogLines is how much of the end of the log is shown of a server that is
+// away.
+const mostLogLines = 3
+
+// hostLines are what the host knows of the server: its processes by what they
+// do, its sockets, its disks and the end of its log.
+func hostLines(s source) []line {
+	names := []string{"postmaster", "listening", "blocked"}
+	procs := line{
+		id: "host procs", check: s.Check.ID, name: "processes", value: s.say("processes", ""), level: s.level("", names...),
+		note: join(s.limits("", "processes", names...), s.bare("", "clients", "", " for clients"), s.bare("", "waiting", "", " wait for locks"), s.bare("", "blocked", "", " wait for a disk"), byState(s)),
+	}
+	if f, ok := s.facts.Fact("postmaster", ""); ok && !f.Bool() {
+		procs.value, procs.note = "none", "no process of it runs on this host"
+	}
+	lines := []line{procs}
+	var sockets []string
+	for _, state := range s.labels("sockets") {
+		sockets = append(sockets, s.say("sockets", state)+" "+state)
+	}
+	if f, ok := s.facts.Fact("listening", ""); ok && !f.Bool() {
+		sockets = append([]string{"nothing listens"}, sockets...)
+	}
+	if len(sockets) > 0 {
+		lines = append(lines, line{id: "host sockets", check: s.Check.ID, name: "sockets", level: s.level("", "listening"), note: join(sockets...)})
+	}
+	for _, folder := range s.labels("used") {
+		lines = append(lines, line{
+			id: "host " + folder, check: s.Check.ID, name: "disk", value: s.say("used", folder), level: s.level(folder, "used", "free"),
+			note: join(s.limits(folder, "used"), s.bare("", "free", folder, " free"), folder),
+		})
+	}
+	t, _ := s.facts.Table("log")
+	for i, row := range t.Rows[max(0, len(t.Rows)-mostLogLines):] {
+		lines = append(lines, line{id: "host log " + strconv.Itoa(i), check: s.Check.ID, name: "log", level: checks.OK, note: cells(t, row)("line").String()})
+	}
+	return lines
+}
+
+// byState counts the processes by the state the kernel has them in.
+func byState(s source) string {
+	t, _ := s.facts.Table("processes")
+	count := map[string]int{}
+	for _, row := range t.Rows {
+		count[cells(t, row)("state").String()]++
+	}
+	var parts []string
+	for _, state := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, state+" "+strconv.Itoa(count[state]))
+	}
+	return strings.Join(parts, " ")
 }
 
 // diskHint is the fullest disk of the host.

@@ -11,8 +11,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// Database is the pane of the PostgreSQL server: an overview, and the tables
-// of sessions, waits, statements and relations behind it.
+// Database is the pane of the PostgreSQL server: an overview, and the views of
+// database_views.go behind it.
 var Database = pane.Spec{
 	ID: "database", Title: "DATABASE", Order: 3, Min: pane.Size{W: 22, H: 1},
 	Needs: func(s watch.Snapshot) []string {
@@ -33,8 +33,12 @@ var Database = pane.Spec{
 	},
 }
 
-// databaseChecks are the modules the pane reads.
-var databaseChecks = []string{"pg.ping", "pg.connections", "pg.locks", "pg.tps", "pg.slow", "pg.dbsize", "pg.deadtuples", "pg.tables"}
+// databaseChecks are the modules that the overview reads. Those of the views
+// are named by Looks while they are shown.
+var databaseChecks = []string{
+	"pg.ping", "pg.connections", "pg.locks", "pg.tps", "pg.slow", "pg.dbsize", "pg.deadtuples", "pg.tables",
+	"pg.replication", "pg.wal", "pg.wraparound",
+}
 
 // databaseCheck is the check of a module: the standing one, else the first of
 // the site.
@@ -54,20 +58,27 @@ type database struct {
 	*list   // the overview
 	grids   []*grid
 	at      int // the view: 0 is the overview, then the grids
+	back    int // the view that led into this one by a selection; 0 if none did
 	snap    watch.Snapshot
 	memory  memory
 	nothing string // why there is nothing to show, "" if there is
+	session string // the timeouts of the session, as the server has them
 }
 
 // Show takes the newest snapshot.
 func (p *database) Show(s watch.Snapshot) {
 	p.snap, p.memory = s, p.memory.keep(s)
 	p.nothing = absent(s)
+	p.session = p.timeouts(s.At)
 	p.set(p.readings(s.At), nil, 0)
-	for _, g := range p.grids {
-		if src, ok := p.source(g.view.check, s.At); ok {
-			g.show(src)
-		}
+	p.refresh()
+}
+
+// refresh gives the view its newest rows.
+func (p *database) refresh() {
+	if g := p.grid(); g != nil {
+		s, _ := p.source(g.at().check, p.snap.At)
+		g.show(s)
 	}
 }
 
@@ -77,6 +88,15 @@ func (p *database) source(module string, now time.Time) (source, bool) {
 		return source{}, false
 	}
 	return p.memory.source(p.snap, id, now)
+}
+
+// timeouts are what bounds the checks at the server, as it reported them.
+func (p *database) timeouts(now time.Time) string {
+	s, ok := p.source("pg.ping", now)
+	if !ok {
+		return ""
+	}
+	return join(s.bare("statement_timeout", "statement_timeout", "", ""), s.bare("lock_timeout", "lock_timeout", "", ""))
 }
 
 // absent says how to get a database into the pane, if the site has none.
@@ -95,34 +115,27 @@ func absent(s watch.Snapshot) string {
 	return ""
 }
 
+// Looks are the checks on demand that the view shows; of a server that is away
+// the host is looked at from outside.
+func (p *database) Looks() []string {
+	var modules, ids []string
+	if g := p.grid(); g != nil {
+		modules = append(modules, g.at().check)
+	}
+	if server, known := p.source("pg.ping", p.snap.At); known && gone(server) {
+		modules = append(modules, "pg.host")
+	}
+	for _, module := range modules {
+		id, ok := databaseCheck(p.snap, module)
+		if st, _ := p.snap.State(id); ok && st.Check.OnDemand {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Handle takes nothing: the pane asks for nothing.
 func (p *database) Handle(any) tea.Cmd { return nil }
-
-// Actions change the view and move in it.
-func (p *database) Actions() []pane.Action {
-	acts := append(p.moves(),
-		action("view", "next view: overview, sessions, blocked, blockers, statements, tables, vacuum", "view", func() tea.Cmd { p.turn(1); return nil }, "v"),
-		action("view-before", "view before", "", func() tea.Cmd { p.turn(-1); return nil }, "V"))
-	if g := p.grid(); g != nil {
-		row := action("row", "the row in full", "row", g.open, "enter")
-		if _, ok := g.Selected(); !ok {
-			row.Off = "no row under the cursor"
-		}
-		acts = append(acts, row)
-	}
-	return acts
-}
-
-func action(id, what, help string, do func() tea.Cmd, keys ...string) pane.Action {
-	return pane.Action{ID: id, Help: help, Do: do, Key: key.NewBinding(key.WithKeys(keys...), key.WithHelp(keys[0], what))}
-}
-
-func (p *database) moves() []pane.Action {
-	if g := p.grid(); g != nil {
-		return g.Moves()
-	}
-	return p.Moves()
-}
 
 // grid is the view that is a table, nil for the overview.
 func (p *database) grid() *grid {
@@ -132,11 +145,15 @@ func (p *database) grid() *grid {
 	return p.grids[p.at-1]
 }
 
-func (p *database) turn(step int) {
-	n := len(p.grids) + 1
+// goTo shows a view; a selection that led into the one before ends.
+func (p *database) goTo(view int) {
+	if g := p.grid(); g != nil {
+		g.only = nil
+	}
 	filter := p.Filter()
-	p.at = (p.at + step + n) % n
+	p.at, p.back = view, 0
 	p.Find(filter)
+	p.refresh()
 }
 
 // Find filters the overview and every table.
@@ -187,7 +204,20 @@ func (p *database) View(f pane.Frame) string {
 		return strings.Join(lines[:min(len(lines), f.H)], "\n")
 	}
 	if g := p.grid(); g != nil {
-		return clip(g.draw(f), f.W)
+		return clip(g.draw(f, p.session, p.without(f.Now)), f.W)
 	}
 	return p.draw(p.readings(f.Now), f)
+}
+
+// without draws what is known of a server that is away; nil while it is there.
+func (p *database) without(now time.Time) func(pane.Frame) string {
+	server, known := p.source("pg.ping", now)
+	if !known || !gone(server) {
+		return nil
+	}
+	return func(f pane.Frame) string { return p.draw(p.awayLines(server), f) }
+}
+
+func action(id, what, help string, do func() tea.Cmd, keys ...string) pane.Action {
+	return pane.Action{ID: id, Help: help, Do: do, Key: key.NewBinding(key.WithKeys(keys...), key.WithHelp(keys[0], what))}
 }

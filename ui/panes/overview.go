@@ -22,6 +22,9 @@ var databaseParts = []struct {
 	{"pg.dbsize", "size", 5, sizeLines},
 	{"pg.deadtuples", "dead", 6, deadLines},
 	{"pg.ping", "server", 7, serverLines},
+	{"pg.wal", "wal", 9, walLines},
+	{"pg.replication", "repl", 10, replicationLines},
+	{"pg.wraparound", "xid", 11, wraparoundLines},
 	{"pg.tables", "tables", 8, tableLines},
 }
 
@@ -186,4 +189,48 @@ func tableLines(s source) []line {
 		return []line{{id: "tables", name: "tables", value: s.say("total", ""), level: s.level("", "total"), note: s.part("", "tables", "", " tables")}}
 	}
 	return lines
+}
+
+func walLines(s source) []line {
+	names := []string{"wal_rate", "wal_size", "archiver_ok", "failing_since", "ready", "hours_left"}
+	archiver := ""
+	if f, ok := s.facts.Fact("archiver_ok", ""); ok {
+		archiver = "archiver ok"
+		if !f.Bool() {
+			archiver = join("archiver fails", s.bare("since", "failing_since", "", ""))
+		}
+	}
+	return []line{{
+		id: "wal", name: "wal", value: s.say("wal_rate", "") + "/s", level: s.level("", names...), trend: s.trend("wal_rate", ""),
+		note: join(s.limits("", "wal_rate", names...), s.part("pg_wal", "wal_size", "", ""), archiver, s.part("ready", "ready", "", ""), s.part("full in", "hours_left", "", "")),
+	}}
+}
+
+// replicationLines is the replica that is farthest behind.
+func replicationLines(s source) []line {
+	names := []string{"replicas", "missing", "inactive_slots"}
+	at := line{id: "replicas", name: "repl", value: s.say("replicas", ""), level: s.level("", names...)}
+	worst, limits := fact.Fact{}, ""
+	for _, label := range s.labels("lag") {
+		if f, ok := s.facts.Fact("lag", label); ok && f.Num >= worst.Num {
+			worst, limits = f, s.limits(label, "lag")
+		}
+		if l := s.level(label, "lag"); l.Worse(at.level) {
+			at.level = l
+		}
+	}
+	lag := ""
+	if worst.Label != "" {
+		lag = join(worst.Label+" lags "+worst.String(), limits)
+	}
+	at.note = join(s.limits("", "replicas", names...), lag, s.part("slots without a reader", "inactive_slots", "", ""))
+	return []line{at}
+}
+
+func wraparoundLines(s source) []line {
+	names := []string{"xid_used", "mxid_used", "xid_age", "mxid_age", "prepared_age"}
+	return []line{{
+		id: "xid", name: "xid", value: s.say("xid_used", ""), level: s.level("", names...), trend: s.trend("xid_used", ""),
+		note: join(s.limits("", "xid_used", names...), "of freeze_max_age", s.part("multixact", "mxid_used", "", ""), s.part("left", "left", "", ""), s.part("held back by", "holder", "", "")),
+	}}
 }
