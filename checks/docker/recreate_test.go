@@ -155,6 +155,7 @@ func TestRecreate(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"is refused", st.recreateIsRefused},
+		{"where the guide's restart keeps the old environment", st.theGuidesRestartKeepsTheOldEnvironment},
 		{"brings the new environment and image and keeps the volumes", st.recreateBringsTheNewEnvironmentAndImageAndKeepsTheVolumes},
 		{"cancelled leaves no service half done", st.aCancelLeavesNoServiceHalfDone},
 		{"repeated after a crash, without a health check", st.aCrashInTheMiddleIsSeenAndRepeated},
@@ -163,6 +164,24 @@ func TestRecreate(t *testing.T) {
 		if !t.Run(scene.name, scene.run) {
 			return // the next ones would report the same
 		}
+	}
+}
+
+// theGuidesRestartKeepsTheOldEnvironment: the guide writes the new password of
+// the database into .env and restarts the service, which then goes on with the
+// old one and is refused by the database.
+func (st *stack) theGuidesRestartKeepsTheOldEnvironment(t *testing.T) {
+	st.write(t, image, "0", "new")
+	defer st.write(t, image, "0", "old")
+	tool, err := openCompose(t.Context(), st.env, st.server(t), st.connection.Project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := tool.run(t.Context(), checks.Call{}, "restart", "-t", "1", "app"); err != nil {
+		t.Fatalf("%v %s", err, out.Stderr)
+	}
+	if now := st.service(t, "app"); !slices.Contains(now[0].environment, "PASSWORD=old") {
+		t.Fatalf("the environment is %q after the guide's restart: this scene proves nothing any more", now[0].environment)
 	}
 }
 

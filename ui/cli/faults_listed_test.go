@@ -49,7 +49,11 @@ var faults = map[string][]string{
 }
 
 // TestEveryFaultHasItsTest holds the list to the tests that there are.
-func TestEveryFaultHasItsTest(t *testing.T) {
+func TestEveryFaultHasItsTest(t *testing.T) { listed(t, faults) }
+
+// listed holds a list to the tests that there are.
+func listed(t *testing.T, promises map[string][]string) {
+	t.Helper()
 	names := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -65,10 +69,10 @@ func TestEveryFaultHasItsTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for fault, tests := range faults {
+	for promise, tests := range promises {
 		for _, name := range tests {
 			if !names[name] {
-				t.Errorf("%s: there is no %s", fault, name)
+				t.Errorf("%s: there is no %s", promise, name)
 			}
 		}
 	}
