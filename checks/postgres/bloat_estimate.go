@@ -29,7 +29,7 @@ func (b tableBloat) known() bool { return b.Needed != nil }
 // data are padded to 8 bytes each. A table that was never analysed has no size
 // worth the name (relpages) and is listed if rows were ever counted in it.
 //
-// $1 is the least size in bytes.
+// $1 is the least size in bytes; $2 names tables instead, whatever their size.
 const tableBloatSQL = `
 WITH block AS (SELECT current_setting('block_size')::float8 AS size),
 candidate AS (
@@ -37,8 +37,8 @@ candidate AS (
          coalesce((SELECT option_value::float8 FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100) / 100 AS fill
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN block b
   WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp_)'
-    AND (c.relpages * b.size >= $1::float8
-      OR ((c.reltuples < 0 OR c.relpages = 0) AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) > 0))
+    AND CASE WHEN $2::oid[] IS NOT NULL THEN c.oid = ANY ($2)
+             ELSE c.relpages * b.size >= $1::float8 OR (c.reltuples < 0 OR c.relpages = 0) AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) > 0 END
 ), width AS (
   SELECT c.oid, count(*) = count(s.attname) AS complete, sum((1 - s.null_frac) * s.avg_width) AS data,
          8 * ceil((23 + CASE WHEN bool_or(s.null_frac > 0) THEN (count(*) + 7) / 8 ELSE 0 END) / 8.0) AS header,
@@ -55,7 +55,7 @@ FROM candidate c LEFT JOIN width w USING (oid)
 ORDER BY c.bytes DESC, 2`
 
 func (r *reading) tableBloat(ctx context.Context, minSize float64) ([]tableBloat, error) {
-	return rows[tableBloat](ctx, r, tableBloatSQL, minSize)
+	return rows[tableBloat](ctx, r, tableBloatSQL, minSize, nil)
 }
 
 // indexBloatSQL does the same for B-trees: an entry has a header of 8 bytes, 16
