@@ -301,5 +301,6 @@ func ExampleFamily() {
 	// pg.sessions
 	// pg.saturation
 	// pg.host
+	// pg.sequences
 	// pg.query
 }
