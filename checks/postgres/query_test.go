@@ -302,5 +302,6 @@ func ExampleFamily() {
 	// pg.saturation
 	// pg.host
 	// pg.sequences
+	// pg.settings
 	// pg.query
 }
