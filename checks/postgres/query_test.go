@@ -303,5 +303,6 @@ func ExampleFamily() {
 	// pg.host
 	// pg.sequences
 	// pg.settings
+	// pg.wraparound
 	// pg.query
 }
