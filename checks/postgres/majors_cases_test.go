@@ -45,6 +45,9 @@ var majorCases = []majorCase{
 	{module: Sessions, says: says("ok", "ok", "unknown: denied")},
 	{module: Saturation, says: says("ok", "ok", "unknown: denied")},
 	{module: Replication, says: says("warn", "warn", "warn")},
+	{module: Sequences, says: says("ok", "unknown: denied", "unknown: denied")},
+	{module: SettingsInForce, says: says("warn", "warn", "warn")},
+	{module: Wraparound, says: says("ok", "ok", "ok")},
 	{module: Query, raw: map[string]any{"query": "q"}, says: says("ok", "ok", "ok")},
 }
 
