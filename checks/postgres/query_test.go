@@ -297,10 +297,10 @@ func ExampleFamily() {
 	// pg.tables
 	// pg.deadtuples
 	// pg.bloat
+	// pg.host
 	// pg.replication
 	// pg.sessions
 	// pg.saturation
-	// pg.host
 	// pg.sequences
 	// pg.settings
 	// pg.wraparound
