@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/watch"
+	"github.com/advanced-lms/opsdeck/ui/checklist"
 	"github.com/advanced-lms/opsdeck/ui/incident"
 	"github.com/advanced-lms/opsdeck/ui/pane"
 	"github.com/advanced-lms/opsdeck/ui/theme"
@@ -165,4 +166,20 @@ func TestSessionsStayInTheBudgetOfTheWire(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAFrameBecomesEvidenceOfTheOpenRun(t *testing.T) {
+	onThatNight(t, incident.Full(), pane.Size{W: 120, H: 40}, theme.Options{ASCII: true}, func(d *driver) {
+		d.press("3", "w", "b", "E")
+		d.pass(time.Second)
+		d.shows("attached to", "database: blocking")
+		d.press("o", "t")
+		d.shows("terminate session 4411", "frees 12", "Why?")
+		d.typeText("holds up twelve others")
+		d.press("enter")
+		d.pass(time.Second)
+		if d.m.regions[d.m.focus].spec.ID != checklist.ID {
+			t.Error("the pane that previews and records does not have the keys")
+		}
+	})
 }

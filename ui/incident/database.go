@@ -96,16 +96,16 @@ const updateQuery = "UPDATE enrollments SET progress = $1 WHERE id = $2"
 func lockTree() [][]fact.Value {
 	const db, selecting = "advanced_lms_prod", "SELECT * FROM enrollments WHERE id = $1 FOR UPDATE"
 	tree := [][]fact.Value{
-		row(0, 4411, 12, blank, "", "", "idle in transaction", 372*time.Second, "lms", "lms-worker", "10.0.0.8", db, "02:40:11.204113", updateQuery),
-		row(1, 4502, 2, 358*time.Second, "ShareLock", "transactionid", "active", 358*time.Second, "lms", "lms-api", "10.0.0.7", db, "02:12:40.000417", updateQuery),
-		row(2, 4519, 1, 301*time.Second, "ExclusiveLock", "public.enrollments", "active", 301*time.Second, "lms", "lms-api", "10.0.0.7", db, "02:12:41.330012", selecting),
-		row(3, 4527, 0, 96*time.Second, "ExclusiveLock", "public.enrollments", "active", 96*time.Second, "lms", "lms-api", "10.0.0.7", db, "02:12:41.981200", selecting),
+		row(0, 4411, 12, blank, "", "", "idle in transaction", 372*time.Second, "lms", "lms-worker", "10.0.0.8", db, Began(4411), updateQuery),
+		row(1, 4502, 2, 358*time.Second, "ShareLock", "transactionid", "active", 358*time.Second, "lms", "lms-api", "10.0.0.7", db, Began(4502), updateQuery),
+		row(2, 4519, 1, 301*time.Second, "ExclusiveLock", "public.enrollments", "active", 301*time.Second, "lms", "lms-api", "10.0.0.7", db, Began(4519), selecting),
+		row(3, 4527, 0, 96*time.Second, "ExclusiveLock", "public.enrollments", "active", 96*time.Second, "lms", "lms-api", "10.0.0.7", db, Began(4527), selecting),
 	}
 	for i := range 9 {
 		wait := time.Duration(290-11*i) * time.Second
-		tree = append(tree, row(1, 4540+i, 0, wait, "ShareLock", "transactionid", "active", wait, "lms", "lms-api", "10.0.0.7", db, "02:51:0"+string(rune('0'+i))+".771000", updateQuery))
+		tree = append(tree, row(1, 4540+i, 0, wait, "ShareLock", "transactionid", "active", wait, "lms", "lms-api", "10.0.0.7", db, Began(4540+i), updateQuery))
 	}
 	return append(tree,
 		row(0, 0, 1, blank, "", "", "prepared", 3*24*time.Hour, "billing", "", "", db, "", "PREPARE TRANSACTION 'invoice-2026-11-20' in "+db),
-		row(1, 4610, 0, 42*time.Second, "RowExclusiveLock", "public.invoices", "active", 42*time.Second, "billing", "billing-job", "10.0.0.9", db, "03:06:30.104000", "UPDATE invoices SET sent = true WHERE id = $1"))
+		row(1, 4610, 0, 42*time.Second, "RowExclusiveLock", "public.invoices", "active", 42*time.Second, "billing", "billing-job", "10.0.0.9", db, Began(4610), "UPDATE invoices SET sent = true WHERE id = $1"))
 }

@@ -18,13 +18,13 @@ func demanded() []*state {
 	return list
 }
 
-// began is when a session of the scene was opened.
-func began(pid int) string { return fmt.Sprintf("2026-11-23 02:%02d:11.%06d", pid%60, pid*37%1000000) }
+// Began is when a session of the scene was opened.
+func Began(pid int) string { return fmt.Sprintf("2026-11-23T02:%02d:11.%06dZ", pid%60, pid*37%1000000) }
 
 func sessions() *state {
 	const db, selecting = "advanced_lms_prod", "SELECT * FROM enrollments WHERE id = $1 FOR UPDATE"
 	session := func(pid int, state string, xact, query, since any, wait, by string, frees int, xmin any, locks, user, app, client, sql string) []fact.Value {
-		return row(pid, state, xact, query, since, wait, by, frees, xmin, locks, db, user, app, client, "client backend", began(pid), sql)
+		return row(pid, state, xact, query, since, wait, by, frees, xmin, locks, db, user, app, client, "client backend", Began(pid), sql)
 	}
 	m := 372 * time.Second
 	rows := [][]fact.Value{

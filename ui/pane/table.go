@@ -154,6 +154,15 @@ func (t *Table) Select(id string) {
 	}
 }
 
+// Shown are the rows that pass the filter, in their order.
+func (t *Table) Shown() []Row {
+	rows := make([]Row, len(t.shown))
+	for i, at := range t.shown {
+		rows[i] = t.rows[at]
+	}
+	return rows
+}
+
 // Len is the number of rows that pass the filter, and of all.
 func (t *Table) Len() (shown, all int) { return len(t.shown), len(t.rows) }
 

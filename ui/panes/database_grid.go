@@ -19,6 +19,9 @@ type grid struct {
 	down  bool
 	only  *selection // of a pivot: the rows of one of its lines
 
+	marked map[string]bool // rows by identity, for an action on several
+	marks  int             // counts changes of the marks
+
 	source source
 	found  bool // the module's result has the table
 	all    []record
@@ -53,6 +56,7 @@ type made struct {
 	by    int
 	down  bool
 	only  selection
+	marks int
 }
 
 func newGrid(v view) *grid {
@@ -107,7 +111,7 @@ func (g *grid) numeric(name string) bool {
 func (g *grid) show(s source) {
 	fresh := g.source.facts.At != s.facts.At || g.source.facts.Module != s.facts.Module
 	g.source = s
-	want := made{old: s.old, known: s.Known(), level: s.Level, facet: g.facet, by: g.by, down: g.down}
+	want := made{old: s.old, known: s.Known(), level: s.Level, facet: g.facet, by: g.by, down: g.down, marks: g.marks}
 	if g.only != nil {
 		want.only = *g.only
 	}

@@ -141,6 +141,9 @@ func (g *grid) head(f pane.Frame, session string) string {
 		first = " " + f.Theme.Level(level).Render(strings.TrimSpace(theme.Mark(level))) + first
 	}
 	var parts []chip
+	if n := len(g.picked()); n > 0 {
+		parts = append(parts, chip{strconv.Itoa(n) + " marked", checks.OK, true})
+	}
 	if g.only != nil {
 		parts = append(parts, chip{g.only.column + "=" + g.only.value, checks.OK, true})
 	}

@@ -16,13 +16,13 @@ func (p *database) Actions() []pane.Action {
 		action("views", "choose a view by its letter", "views", p.choose, "w"))
 	g := p.grid()
 	if g == nil {
-		return acts
+		return append(acts, p.evidence())
 	}
-	acts = append(acts, p.into(g), p.facets(g))
+	acts = append(append(acts, p.into(g), p.facets(g)), p.acting(g)...)
 	if p.back > 0 {
 		acts = append(acts, action("back-to", "back to "+p.grids[p.back-1].view.name, "back", done(p.leave), "esc", "backspace"))
 	}
-	return append(acts, p.ordering(g)...)
+	return append(append(acts, p.ordering(g)...), p.evidence())
 }
 
 // done is a deed that asks for nothing.

@@ -48,6 +48,9 @@ func (g *grid) rows(records []record) []pane.Row {
 			rows[i].Cells[0] = hang(r, twigs[i])
 			g.Columns[0].Min = max(g.Columns[0].Min, 2*len(twigs[i])+len(rows[i].Cells[0].Text))
 		}
+		if g.marked[r.id] {
+			rows[i].Cells[0].Text, rows[i].Cells[0].Strong = "*"+rows[i].Cells[0].Text, true
+		}
 	}
 	return rows
 }

@@ -202,11 +202,11 @@ func TestTheCursorStaysOnItsSessionWhileRowsMove(t *testing.T) {
 	reused := with(incident.Looked(incident.Full()), "pg.sessions", func(st *watch.State) {
 		t := &st.Result.Tables[0]
 		i := slices.IndexFunc(t.Columns, func(c checks.Column) bool { return c.Name == "began" })
-		t.Rows[2][i] = fact.WordValue("2026-11-23 03:07:10")
+		t.Rows[2][i] = fact.WordValue("2026-11-23T03:07:10Z")
 		st.Result.At = st.Result.At.Add(2 * time.Second)
 	})
 	p.Show(reused)
-	if row, _ := p.(*database).grid().Selected(); strings.HasPrefix(row.ID, "4519 2026-11-23 03:07") {
+	if row, _ := p.(*database).grid().Selected(); strings.HasPrefix(row.ID, "4519 2026-11-23T03:07") {
 		t.Error("the cursor moved to another session that has the pid now")
 	}
 }
@@ -238,7 +238,7 @@ func TestARowOpensInFullAndFollowsItsSession(t *testing.T) {
 	page := msg.Overlay
 	got := page.View(frame(60, 40, asciiOnly))
 	holds(t, got, "created_at) VALUES\n", "xact", "12 s", "began", "as of", "RowExclusive on public.audit_logs")
-	if title := page.Title(); !strings.HasPrefix(title, "session 4533 since 2026-11-23 02:33:11") {
+	if title := page.Title(); !strings.HasPrefix(title, "session 4533 since 2026-11-23T02:33:11") {
 		t.Errorf("the page is called %q", title)
 	}
 	if ids := page.(pane.Looker).Looks(); !slices.Equal(ids, []string{"pg.sessions"}) {
@@ -396,4 +396,125 @@ func TestManyRowsOfHostileTextAreShown(t *testing.T) {
 		}
 	})
 	sweep(t, at(t, "b", many), newTheme(asciiOnly), 3)
+}
+
+// propose goes through the list of deeds and, where it is asked for, the reason.
+func propose(t *testing.T, p pane.Pane, letter, reason string) (msg pane.ProposeMsg, asked string) {
+	t.Helper()
+	key := func(text string) tea.KeyMsg { return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text)} }
+	menu := press(t, p, "o")().(pane.PushMsg).Overlay
+	_, cmd := menu.Handle(key(letter))
+	if cmd == nil {
+		t.Fatalf("nothing comes of %s", letter)
+	}
+	switch got := cmd().(type) {
+	case pane.ProposeMsg:
+		return got, ""
+	case pane.PushMsg:
+		prompt := got.Overlay
+		asked = prompt.View(frame(100, 20, asciiOnly))
+		if _, cmd := prompt.Handle(tea.KeyMsg{Type: tea.KeyEnter}); cmd != nil {
+			t.Error("it is proposed without a reason")
+		}
+		prompt.Handle(key(reason))
+		outcome, cmd := prompt.Handle(tea.KeyMsg{Type: tea.KeyEnter})
+		if outcome != pane.Close || cmd == nil {
+			t.Fatalf("nothing comes of the reason %q", reason)
+		}
+		return cmd().(pane.ProposeMsg), asked
+	}
+	t.Fatal("neither a question nor a proposal")
+	return msg, ""
+}
+
+func TestASessionIsProposedByPidAndStartWithAReason(t *testing.T) {
+	p := at(t, "b")
+	got, asked := propose(t, p, "t", "holds up twelve others")
+	want := map[string]any{"sessions": []string{"4411@" + incident.Began(4411)}, "reason": "holds up twelve others"}
+	if got.Use != "pg.terminate" || fmt.Sprint(got.With) != fmt.Sprint(want) {
+		t.Errorf("got %+v, want %v", got, want)
+	}
+	holds(t, asked, "4411  lms  lms-worker  10.0.0.8  idle in transaction  6 m  frees 12", "nothing is done before you confirm")
+}
+
+func TestSeveralMarkedSessionsAreProposedAtOnce(t *testing.T) {
+	p := at(t, "s")
+	press(t, p, " ", " ", "G", " ")
+	holds(t, drawn(p, 120, 30), "3 marked", "*4411", "*4502", "*4102")
+	press(t, p, "g", "j", " ")
+	holds(t, drawn(p, 120, 30), "2 marked")
+	got, asked := propose(t, p, "c", "why not")
+	if list := got.With["sessions"].([]string); got.Use != "pg.cancel" || len(list) != 2 || !strings.HasPrefix(list[1], "4102@") {
+		t.Errorf("got %+v", got)
+	}
+	holds(t, asked, "4411", "4102")
+	p.Show(incident.Looked(incident.Full()))
+	if got := drawn(p, 120, 30); strings.Contains(got, "marked") {
+		t.Errorf("the marks outlived the proposal:\n%s", got)
+	}
+}
+
+func TestWhatIsDoneToAnObjectDependsOnItsKind(t *testing.T) {
+	off := func(p pane.Pane) string {
+		for _, a := range p.Actions() {
+			if a.ID == "act" {
+				return a.Off
+			}
+		}
+		t.Fatal("there is no act")
+		return ""
+	}
+	p := at(t, "t")
+	if got, _ := propose(t, p, "v", ""); got.Use != "pg.vacuum" || fmt.Sprint(got.With) != "map[tables:[public.audit_logs]]" {
+		t.Errorf("got %+v", got)
+	}
+	if got, _ := propose(t, at(t, "i"), "r", ""); got.Use != "pg.reindex" || fmt.Sprint(got.With) != "map[indexes:[public.enrollments_user_idx_ccnew]]" {
+		t.Errorf("got %+v", got)
+	}
+	if why := off(at(t, "n")); !strings.Contains(why, "sequence") {
+		t.Errorf("a sequence: %q", why)
+	}
+	p = at(t, "b")
+	press(t, p, "G", "k")
+	if why := off(p); !strings.Contains(why, "ROLLBACK PREPARED") {
+		t.Errorf("a prepared transaction: %q", why)
+	}
+	if why := off(at(t, "p")); !strings.Contains(why, "when it began is not known") {
+		t.Errorf("a session of which only the pid is known: %q", why)
+	}
+}
+
+func TestEvidenceHasAllRowsInFullWidth(t *testing.T) {
+	p := at(t, "b")
+	p.View(frame(40, 7, asciiOnly))
+	msg, ok := press(t, p, "E")().(pane.AttachMsg)
+	if !ok {
+		t.Fatal("nothing is attached")
+	}
+	golden(t, "database-evidence.txt", msg.Text)
+	holds(t, msg.Text, "4411", "    4519", "4610", "UPDATE invoices SET sent = true WHERE id = $1", "its end frees 12", "pg.locks")
+	if !msg.Seen.Equal(incident.Night.Add(-2*time.Second)) || !strings.HasPrefix(msg.Title, "database: blocking") {
+		t.Errorf("got %q of %v", msg.Title, msg.Seen)
+	}
+	many := with(incident.Looked(incident.Full()), "pg.sessions", func(st *watch.State) {
+		rows := &st.Result.Tables[0].Rows
+		for i := range 300 {
+			row := slices.Clone((*rows)[0])
+			row[0] = fact.NumberValue(10000 + i)
+			*rows = append(*rows, row)
+		}
+	})
+	text := press(t, at(t, "s", many), "E")().(pane.AttachMsg).Text
+	holds(t, text, "and 116 more rows")
+	overview := press(t, showing(Database, incident.Full()), "E")().(pane.AttachMsg)
+	holds(t, overview.Text, "!! blocked  12  by pid 4411")
+	hostile := press(t, at(t, "s", incident.Hostile()), "E")().(pane.AttachMsg).Text
+	if strings.ContainsFunc(hostile, func(r rune) bool { return r < 0x20 && r != '\n' || r == 0x202e }) {
+		t.Error("something hostile is attached")
+	}
+	for _, a := range at(t, "s", incident.Full()).Actions() {
+		if a.ID == "evidence" && a.Off == "" {
+			t.Error("what is not known can be attached")
+		}
+	}
 }

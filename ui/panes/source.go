@@ -7,7 +7,8 @@
 // what was known is shown faint, with its age. The package knows checks and
 // the kit of ui/pane, and neither a database driver nor /proc.
 //
-// Read source.go and lines.go first, then system.go, services.go, database.go.
+// Read source.go and lines.go first, then system.go, services.go, and of the
+// database database.go, database_views.go and database_grid.go.
 package panes
 
 import (
