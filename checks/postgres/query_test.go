@@ -304,5 +304,7 @@ func ExampleFamily() {
 	// pg.sequences
 	// pg.settings
 	// pg.wraparound
+	// pg.statements
+	// pg.host
 	// pg.query
 }

@@ -44,8 +44,9 @@ type Server struct {
 	acts      atomic.Bool // a session of an action is open: see act
 	refused   sync.Map    // part of a check -> refusal: see part
 
-	spent atomic.Int64 // nanoseconds that its checks had the session: see ownCost
-	lives lifeline     // restarts and failovers that were noticed
+	spent     atomic.Int64 // nanoseconds that its checks had the session: see ownCost
+	spendings spendings    // of pg.statements
+	lives     lifeline     // restarts and failovers that were noticed
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
