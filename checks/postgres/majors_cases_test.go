@@ -44,6 +44,7 @@ var majorCases = []majorCase{
 	{module: Bloat, says: says("ok", "ok", "ok")},
 	{module: Sessions, says: says("ok", "ok", "unknown: denied")},
 	{module: Statements, says: says("ok", "ok", "unknown: denied")},
+	{module: Progress, says: says("ok", "ok", "unknown: denied")},
 	{module: Saturation, says: says("ok", "ok", "unknown: denied")},
 	{module: Replication, says: says("warn", "warn", "warn")},
 	{module: Sequences, says: says("ok", "unknown: denied", "unknown: denied")},

@@ -305,6 +305,7 @@ func ExampleFamily() {
 	// pg.settings
 	// pg.wraparound
 	// pg.statements
+	// pg.progress
 	// pg.host
 	// pg.query
 }
