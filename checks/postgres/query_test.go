@@ -306,6 +306,5 @@ func ExampleFamily() {
 	// pg.wraparound
 	// pg.statements
 	// pg.progress
-	// pg.host
 	// pg.query
 }
