@@ -45,17 +45,22 @@ var Config = module(checks.Module{
 type configuration struct {
 	valid    bool
 	warnings []string
+	text     string // all files of it, as nginx printed them
 	main     []directive
 	upstream []directive
 }
 
-// dump tests the configuration and reads it. nginx opens its logs on the way,
-// as -t always does, and nothing else.
-func dump(ctx context.Context, env checks.Env) (configuration, error) {
-	site := env.Site.Nginx
-	if site.Config == "" {
+// configured is the configuration that the site file names.
+func configured(ctx context.Context, env checks.Env) (configuration, error) {
+	if env.Site.Nginx.Config == "" {
 		return configuration{}, checks.NotHere{What: "no nginx.config in the site file"}
 	}
+	return dump(ctx, env, env.Site.Nginx)
+}
+
+// dump tests the configuration and reads it. nginx opens its logs on the way,
+// as -t always does, and nothing else.
+func dump(ctx context.Context, env checks.Env, site checks.Nginx) (configuration, error) {
 	if env.Exec == nil {
 		return configuration{}, checks.Failed(checks.Unconfigured, "no commands can be run here")
 	}
@@ -63,7 +68,10 @@ func dump(ctx context.Context, env checks.Env) (configuration, error) {
 	if binary == "" {
 		binary = "nginx"
 	}
-	argv := []string{binary, "-T", "-c", site.Config}
+	argv := []string{binary, "-T"}
+	if site.Config != "" {
+		argv = append(argv, "-c", site.Config)
+	}
 	if site.Prefix != "" {
 		argv = append(argv, "-p", site.Prefix)
 	}
@@ -90,7 +98,8 @@ func dump(ctx context.Context, env checks.Env) (configuration, error) {
 	case !conf.valid:
 		return conf, nil
 	}
-	conf.main, err = parse(text.String())
+	conf.text = text.String()
+	conf.main, err = parse(conf.text)
 	for _, h := range all(conf.main, "http") {
 		conf.upstream = append(conf.upstream, all(h.block, "upstream")...)
 	}
@@ -115,7 +124,7 @@ func (c configuration) capacity() int {
 }
 
 func runConfig(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-	conf, err := dump(ctx, env)
+	conf, err := configured(ctx, env)
 	if err != nil {
 		return checks.Findings{}, err
 	}

@@ -85,7 +85,7 @@ func runStatus(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findi
 // withCapacity sets the open connections against what nginx may have, if its
 // configuration can be read; if not, the evidence says why.
 func withCapacity(ctx context.Context, env checks.Env, f checks.Findings, active float64) checks.Findings {
-	conf, err := dump(ctx, env)
+	conf, err := configured(ctx, env)
 	if err == nil && !conf.valid {
 		err = checks.Failed(checks.Parse, "the configuration is not valid")
 	}
