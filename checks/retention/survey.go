@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/fact"
+	"github.com/advanced-lms/opsdeck/checks/holders"
 )
 
 // Bounds of one action: what is more is done the next time, and said.
@@ -182,7 +184,7 @@ func (s *survey) choose(ctx context.Context, env checks.Env, args checks.Args) e
 	if env.Now != nil {
 		now = env.Now()
 	}
-	held, err := openFiles(ctx, env.Root)
+	held, err := holders.Of(ctx, env.Root)
 	if err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (s *survey) list() ([]string, error) {
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(mostEntries)
-	if err != nil && len(names) == 0 && !errors.Is(err, errEnd) {
+	if err != nil && len(names) == 0 && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("listing the directory: %w", err)
 	}
 	if len(names) == mostEntries {
@@ -232,7 +234,7 @@ func (s *survey) list() ([]string, error) {
 
 // fit is a regular file, old enough, that nobody has open and that has one name
 // only.
-func (s *survey) fit(name string, held map[[2]uint64]string, before time.Time) (candidate, bool) {
+func (s *survey) fit(name string, held map[holders.File][]holders.Holder, before time.Time) (candidate, bool) {
 	info, err := s.root.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
 		return candidate{}, false
@@ -241,8 +243,8 @@ func (s *survey) fit(name string, held map[[2]uint64]string, before time.Time) (
 	if !ok {
 		return c, false
 	}
-	if who := held[[2]uint64{c.device, c.inode}]; who != "" {
-		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: %s has it open", name, who))
+	if who := held[holders.File{Device: c.device, Inode: c.inode}]; len(who) > 0 {
+		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: %s has it open", name, who[0]))
 		return c, false
 	}
 	if stat := info.Sys().(*syscall.Stat_t); stat.Nlink > 1 {

@@ -55,7 +55,8 @@ type survey struct {
 	errors []string
 }
 
-func runConfig(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, error) {
+// surveyed begins with what the site file says, or else Debian.
+func surveyed(env checks.Env) (*survey, error) {
 	s := &survey{env: env, site: env.Site.Logrotate}
 	if s.site.Main == "" {
 		s.site.Main = mainConfig
@@ -64,7 +65,15 @@ func runConfig(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findi
 		s.site.State = stateFile
 	}
 	if _, err := os.Stat(filepath.Join(env.Root, s.site.Main)); errors.Is(err, fs.ErrNotExist) && env.Site.Logrotate.Origin == "" {
-		return checks.Findings{}, checks.NotHere{What: "there is no " + s.site.Main}
+		return nil, checks.NotHere{What: "there is no " + s.site.Main}
+	}
+	return s, nil
+}
+
+func runConfig(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, error) {
+	s, err := surveyed(env)
+	if err != nil {
+		return checks.Findings{}, err
 	}
 	if err := s.debug(ctx); err != nil {
 		return checks.Findings{}, err
