@@ -112,6 +112,9 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 		if err := writeLogs(filepath.Join(s.Dir, "log"), now); err != nil {
 			return err
 		}
+		if err := writeRotation(s.Dir, now); err != nil {
+			return err
+		}
 		return writeBackups(filepath.Join(s.Dir, "backups"), now)
 	})
 	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr) })

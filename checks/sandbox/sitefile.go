@@ -34,7 +34,7 @@ func writeSite(a addresses) (string, error) {
 func (a addresses) site() string {
 	sections := []string{
 		"# The sandbox's site: everything in it lives in this directory and ends with the demo.\nschema: 1\nsite: demo\ntimezone: UTC\n",
-		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, oldRows, a.actions(), edge,
+		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, oldRows, a.actions(), edge, rotation,
 	}
 	return strings.Join(sections, "\n")
 }
