@@ -41,6 +41,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/scan"
 	"github.com/advanced-lms/opsdeck/checks/secret"
 	"github.com/advanced-lms/opsdeck/checks/system"
+	"github.com/advanced-lms/opsdeck/checks/systemd"
 	"github.com/advanced-lms/opsdeck/checks/tlscert"
 	"github.com/advanced-lms/opsdeck/checks/trend"
 	"github.com/advanced-lms/opsdeck/checks/web"
@@ -82,6 +83,7 @@ func run() int {
 			scan.Family(),
 			secret.Family(),
 			system.Family(),
+			systemd.Family(),
 			tlscert.Family(),
 			trend.Family(),
 			web.Family(),
