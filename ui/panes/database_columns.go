@@ -107,7 +107,9 @@ func (c column) write(v fact.Value) string {
 		return "?"
 	case c.as == ident || c.as == hung:
 		return v.String()
-	case c.as == aged && v.Type == fact.Duration && v.Dur() >= time.Second:
+	case c.as == aged && v.Type == fact.Duration && v.Num > 0 && v.Dur() < time.Second:
+		return "<1 s"
+	case c.as == aged && v.Type == fact.Duration:
 		return ago(v.Dur())
 	}
 	return brief(v)

@@ -58,7 +58,11 @@ func breaches(s source) []chip {
 
 // inWords is a fact in words: "longest wait 5 m", "wal rate 2.4 MiB/s".
 func inWords(s source, name string, v fact.Value) string {
-	text := strings.ReplaceAll(name, "_", " ") + " " + column{as: aged}.write(v)
+	as := aged
+	if v.Dur() < 2*time.Second {
+		as = plainly // a latency is not an age
+	}
+	text := strings.ReplaceAll(name, "_", " ") + " " + column{as: as}.write(v)
 	if s.Check.Module == nil {
 		return text
 	}

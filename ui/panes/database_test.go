@@ -518,3 +518,20 @@ func TestEvidenceHasAllRowsInFullWidth(t *testing.T) {
 		}
 	}
 }
+
+func TestValuesAreWrittenForANarrowColumn(t *testing.T) {
+	for _, tt := range []struct {
+		as    form
+		value fact.Value
+		want  string
+	}{
+		{aged, fact.DurValue(0), "0 s"}, {aged, fact.DurValue(27 * time.Millisecond), "<1 s"}, {aged, fact.DurValue(372 * time.Second), "6 m"},
+		{plainly, fact.DurValue(27 * time.Millisecond), "27 ms"}, {ident, fact.NumberValue(1234567), "1234567"}, {plainly, fact.NumberValue(1234567), "1.2M"},
+		{plainly, fact.NumberValue(9.223372e18), "9.2e18"}, {plainly, fact.NumberValue(2_147_483_647), "2.1G"}, {plainly, fact.FlagValue(true), "yes"},
+		{aged, fact.Value{Type: fact.Duration, Num: math.NaN()}, "?"}, {plainly, fact.SizeValue(math.Inf(1)), "?"}, {plainly, fact.WordValue(""), ""},
+	} {
+		if got := (column{as: tt.as}).write(tt.value); got != tt.want {
+			t.Errorf("%+v is written %q, want %q", tt.value, got, tt.want)
+		}
+	}
+}

@@ -79,7 +79,7 @@ var views = []view{
 	}}},
 	{"replication", "r", "replicas and slots, hours until pg_wal is full", []facet{
 		{name: "replicas", check: "pg.replication", table: "replicas", rows: "replica", empty: "no replica is connected",
-			columns: columns("name:object state sync lag:aged lag_bytes write_lag:aged flush_lag:aged replay_lag:aged client"), facts: "replicas missing inactive_slots"},
+			columns: columns("name:object state sync lag lag_bytes write_lag flush_lag replay_lag client"), facts: "replicas missing inactive_slots"},
 		{name: "slots", check: "pg.replication", table: "slots", rows: "slot", empty: "no slots",
 			columns: columns("slot:object kind active retained:loud wal_status hours_left:loud safe inactive:aged"), facts: "inactive_slots"},
 	}},

@@ -45,6 +45,9 @@ func (p *database) readings(now time.Time) []line {
 	}
 	for _, part := range databaseParts {
 		s, ok := p.source(part.module, now)
+		if part.module == "pg.replication" && s.Level == checks.Skipped {
+			continue // most servers have no replicas: that is no line
+		}
 		if !ok || away && (part.module == "pg.ping" || s.blank()) {
 			continue
 		}

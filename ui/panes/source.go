@@ -217,6 +217,8 @@ func percent(p float64) string { return short(p) + " %" }
 // tells 99.9 from 100.
 func short(n float64) string {
 	switch size := math.Abs(n); {
+	case size >= 1e13:
+		return strings.Replace(strconv.FormatFloat(n, 'e', 1, 64), "e+", "e", 1)
 	case size >= 1e9:
 		return strings.TrimSuffix(strconv.FormatFloat(n/1e9, 'f', 1, 64), ".0") + "G"
 	case size >= 1e6:
