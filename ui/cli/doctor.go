@@ -62,13 +62,15 @@ func (p *program) doctorCommand() *cobra.Command {
 func (p *program) printFindings(findings []finding) {
 	paint := p.painter()
 	counts := map[checks.Level]int{}
-	worst := checks.OK
+	worst, what := checks.OK, "all here"
 	for _, f := range findings {
 		counts[f.Level]++
-		worst = checks.Worst(worst, f.Level)
+		if w := checks.Worst(worst, f.Level); w != worst {
+			worst, what = w, f.What
+		}
 	}
-	fmt.Fprintf(p.Stdout, "%s %d in order, %d cannot be found out, %d wrong, %d to look at, %d not here\n\n", paint.level(worst),
-		counts[checks.OK], counts[checks.Unknown], counts[checks.Crit], counts[checks.Warn], counts[checks.Skipped])
+	tally := counted(counts, []checks.Level{checks.Crit, checks.Unknown, checks.Warn, checks.OK, checks.Skipped}, "wrong", "not known", "to look at", "in order", "not here")
+	fmt.Fprintf(p.Stdout, "%s\n\n", paint.verdict(worst, what, tally))
 	for _, f := range findings {
 		fmt.Fprintf(p.Stdout, "%s %-24s %s\n", paint.level(f.Level), f.What, f.Says)
 		if f.Remedy != "" {

@@ -43,6 +43,18 @@ func (p painter) verdict(l checks.Level, worst, tally string) string {
 	return p.level(l) + " " + ansi.Truncate(clean.Line(worst, 0), max(8, room), "...") + ": " + tally
 }
 
+// counted says how many there are of each kind, in that order; kinds of which
+// there is none are left out.
+func counted[K comparable](counts map[K]int, kinds []K, names ...string) string {
+	var parts []string
+	for i, k := range kinds {
+		if counts[k] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[k], names[i]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // summary is the note, or what kept the check from finding out.
 func summary(r checks.Result) string {
 	if r.Err != "" {

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -13,15 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
-	"github.com/advanced-lms/opsdeck/runbooks/schedule"
 )
 
 // runs are all runs of the site, oldest first. Events that do not fit are
@@ -105,13 +103,23 @@ func (p *program) historyCommand() *cobra.Command {
 			if len(all) == 0 {
 				fmt.Fprintf(p.Stdout, "no runs recorded for %s in %s\n", w.site.Name, w.place())
 			}
-			for i := len(all) - 1; i >= 0; i-- {
-				r := all[i]
-				fmt.Fprintf(p.Stdout, "%s %-28s %-26s %s  %s\n", p.painter().level(r.Level()), r.ID, r.State, r.OpenedAt.Format("2006-01-02 15:04 MST"), r.OpenedBy)
-			}
+			p.printHistory(all)
 			return nil
 		},
 	}, &of)
+}
+
+// printHistory is a line for each run, the newest first.
+func (p *program) printHistory(all []runbooks.Run) {
+	ids, states := 0, 0
+	for _, r := range all {
+		ids, states = max(ids, len(r.ID)), max(states, len(r.State))
+	}
+	for i := len(all) - 1; i >= 0; i-- {
+		r := all[i]
+		line := fmt.Sprintf("%-*s %-*s %s  %s", ids, r.ID, states, r.State, r.OpenedAt.Format("2006-01-02 15:04 MST"), r.OpenedBy)
+		fmt.Fprintln(p.Stdout, p.painter().level(r.Level())+" "+ansi.Truncate(line, firstLineCells-8, "..."))
+	}
 }
 
 func (p *program) showCommand() *cobra.Command {
@@ -259,177 +267,4 @@ func (p *program) printReport(dir string, r journal.Report) error {
 	}
 	fmt.Fprintf(p.Stdout, "  state %s\n", dir)
 	return nil
-}
-
-// standing is how a section stands on this site.
-type standing struct {
-	Section string          `json:"section"`
-	Runbook string          `json:"runbook"`
-	Title   string          `json:"title"`
-	Cadence string          `json:"cadence"`
-	State   schedule.State  `json:"state"`
-	Due     *time.Time      `json:"due,omitempty"`
-	Last    *time.Time      `json:"last,omitempty"`
-	Missed  int             `json:"missed,omitempty"`
-	Open    string          `json:"open_run,omitempty"`
-	Item    string          `json:"item,omitempty"` // of a follow-up in an open run
-	status  schedule.Status // the whole of it
-}
-
-// standings are all sections of the shelf with a cadence.
-func (w *world) standings(all []runbooks.Run, now time.Time) []standing {
-	var list []standing
-	for _, book := range w.shelf().Runbooks {
-		for _, s := range book.Sections {
-			zone := w.site.Zone
-			if book.Zone != nil {
-				zone = book.Zone
-			}
-			list = append(list, w.followUps(all, book.Runbook, s, now)...)
-			if book.Window != nil && s.InWindow() {
-				list = append(list, w.nextWindow(all, book.Runbook, s, now, zone))
-			}
-			if !s.Plan.Recurs() {
-				continue
-			}
-			last, open := lastDone(all, w.site.Name, book.ID, s.ID)
-			status := s.Plan.In(zone).Status(now, last)
-			st := standing{Section: s.ID, Runbook: book.ID, Title: s.Title, Cadence: string(s.Plan.Cadence), State: status.State, Missed: status.Missed, Open: open, status: status}
-			if !status.Due.IsZero() {
-				st.Due = &status.Due
-			}
-			if !last.IsZero() {
-				st.Last = &last
-			}
-			list = append(list, st)
-		}
-	}
-	return list
-}
-
-// nextWindow is a section that waits for its window: it is due when that opens.
-func (w *world) nextWindow(all []runbooks.Run, book runbooks.Runbook, s runbooks.Section, now time.Time, zone *time.Location) standing {
-	last, open := lastDone(all, w.site.Name, book.ID, s.ID)
-	opening := book.Window.In(zone).Next(now)
-	st := standing{Section: s.ID, Runbook: book.ID, Title: s.Title, Cadence: "window", State: schedule.Unbound, Open: open}
-	if !opening.IsZero() {
-		st.Due, st.State = &opening.Start, planned
-		if opening.Contains(now) && !last.After(opening.Start) {
-			st.State = schedule.DueNow
-		}
-	}
-	if !last.IsZero() {
-		st.Last = &last
-	}
-	return st
-}
-
-// planned is the state of a window, and of a follow-up, whose time has not come.
-const planned schedule.State = "planned"
-
-// followUps are the items of open runs that fall due some time after another.
-func (w *world) followUps(all []runbooks.Run, book runbooks.Runbook, s runbooks.Section, now time.Time) []standing {
-	var list []standing
-	for _, r := range all {
-		if r.Opened.Site != w.site.Name || r.Opened.Runbook != book.ID || r.Opened.Section != s.ID || r.State.Ended() {
-			continue
-		}
-		for _, it := range r.Items {
-			due, ok := r.FollowUp(it)
-			if !ok {
-				continue
-			}
-			st := standing{Section: s.ID, Runbook: book.ID, Title: it.Title, Cadence: "follow-up", State: planned, Due: &due, Open: r.ID, Item: it.ID}
-			if !due.After(now) {
-				st.State = schedule.DueNow
-			}
-			list = append(list, st)
-		}
-	}
-	return list
-}
-
-// lastDone is when the run that last completed the section was opened, and
-// the id of one that is not finished.
-func lastDone(all []runbooks.Run, siteName, book, section string) (last time.Time, open string) {
-	for _, r := range all {
-		if r.Opened.Site != siteName || r.Opened.Runbook != book || r.Opened.Section != section || r.Opened.Rehearsal {
-			continue
-		}
-		switch r.State {
-		case runbooks.Completed, runbooks.CompletedWithExceptions:
-			if r.OpenedAt.After(last) {
-				last = r.OpenedAt
-			}
-		case runbooks.Open, runbooks.Suspended:
-			open = r.ID
-		}
-	}
-	return last, open
-}
-
-func (p *program) dueCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "due",
-		Short: "What is due, overdue and never done, by cadence",
-		Long:  "Lists every section with a cadence. Exits 0 when nothing is due, 1 when something is, 2 when something is overdue.",
-		Args:  none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.enter(cmd.Context(), looks)
-			if err != nil {
-				return err
-			}
-			defer w.close()
-			all, err := p.runs(w)
-			if err != nil {
-				return err
-			}
-			list := w.standings(all, p.Now())
-			if p.flags.json {
-				if list == nil {
-					list = []standing{}
-				}
-				err = printJSON(p.Stdout, list, true)
-			} else {
-				p.printDue(list, w.site.Zone)
-			}
-			return errors.Join(err, dueVerdict(list))
-		},
-	}
-}
-
-func (p *program) printDue(list []standing, zone *time.Location) {
-	for _, s := range list {
-		name := s.Section
-		if s.Item != "" {
-			name += "/" + s.Item
-		}
-		line := fmt.Sprintf("%-11s %-10s %-24s", s.State, s.Cadence, name)
-		if s.Due != nil {
-			line += " due " + s.Due.In(zone).Format("2006-01-02 15:04 MST")
-		}
-		if s.Last != nil {
-			line += ", last " + s.Last.In(zone).Format("2006-01-02")
-		}
-		if s.Open != "" {
-			line += ", open: " + s.Open
-		}
-		fmt.Fprintln(p.Stdout, line)
-	}
-}
-
-func dueVerdict(list []standing) error {
-	code := 0
-	for _, s := range list {
-		switch s.State {
-		case schedule.Overdue:
-			code = 2
-		case schedule.DueNow, schedule.Never:
-			code = max(code, 1)
-		}
-	}
-	if code == 0 {
-		return nil
-	}
-	return &exit{code: code}
 }
