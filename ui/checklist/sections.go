@@ -31,7 +31,8 @@ func (s *sections) init() {
 	}}
 }
 
-// set takes the list anew: unfinished runs first, then by cadence.
+// set takes the list anew: unfinished runs first, then by cadence, and what is
+// overdue before the rest of its cadence.
 func (s *sections) set(list []SectionInfo, err error, now time.Time) {
 	s.list, s.err = slices.Clone(list), err
 	s.Empty = "no runbooks were found"
@@ -39,7 +40,7 @@ func (s *sections) set(list []SectionInfo, err error, now time.Time) {
 		s.Empty = err.Error() // not known is not the same as none
 	}
 	slices.SortStableFunc(s.list, func(a, b SectionInfo) int {
-		return cmp.Or(order(a)-order(b), cadenceOrder(a.Plan)-cadenceOrder(b.Plan))
+		return cmp.Or(order(a)-order(b), cadenceOrder(a.Plan)-cadenceOrder(b.Plan), urgency(a, now)-urgency(b, now))
 	})
 	s.draw(nil, now)
 	if !s.chosen && len(s.list) > 0 {
@@ -86,13 +87,8 @@ func urgency(i SectionInfo, now time.Time) int {
 
 func (i SectionInfo) status(now time.Time) schedule.Status { return i.Plan.Status(now, i.Last) }
 
-// name is the section's title, with the document where it says more.
-func (i SectionInfo) name() string {
-	if i.Title == "" || strings.EqualFold(i.Title, i.Runbook) {
-		return i.Runbook
-	}
-	return i.Title
-}
+// name is the section's title, or the document's where it has none.
+func (i SectionInfo) name() string { return cmp.Or(i.Title, i.Runbook) }
 
 func (s *sections) draw(th *theme.Theme, now time.Time) {
 	rows := make([]pane.Row, len(s.list))
@@ -154,14 +150,19 @@ func stands(st schedule.Status, now time.Time) string {
 	case schedule.Never:
 		return "never done"
 	case schedule.DueNow:
-		if now.Before(st.Due) {
-			return "due in " + ago(st.Due.Sub(now))
-		}
-		return "due, " + ago(now.Sub(st.Due)) + " late"
+		return turn(st, now)
 	case schedule.Done:
 		return "done"
 	}
 	return "when needed"
+}
+
+// turn is how long there is still time, or how late it is.
+func turn(st schedule.Status, now time.Time) string {
+	if now.Before(st.Due) {
+		return "due in " + ago(st.Due.Sub(now))
+	}
+	return "due, " + ago(now.Sub(st.Due)) + " late"
 }
 
 // progress is how far the run is that was begun.
@@ -172,10 +173,14 @@ func (i SectionInfo) progress() string {
 	return ""
 }
 
-// last is when something was last done in it, by whom, and what came of it.
+// last is when something was last done in it, by whom, and what came of it;
+// or when it has to be done for the first time.
 func (i SectionInfo) last(now time.Time) string {
 	if u := i.Unfinished; u != nil {
 		return "left " + ago(now.Sub(u.Last)) + " ago by " + u.Driver
+	}
+	if st := i.status(now); st.State == schedule.Never {
+		return turn(st, now)
 	}
 	if i.Last.IsZero() {
 		return ""

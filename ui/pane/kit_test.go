@@ -149,6 +149,22 @@ func TestTableShrinksAndDropsTheLeastColumns(t *testing.T) {
 	}
 }
 
+func TestWhatADroppedColumnLeavesGoesToThoseThatShrank(t *testing.T) {
+	table := &Table{Columns: []Column{{Title: "name", Min: 4, Keep: 9}, {Title: "note", Min: 4, Keep: 5}, {Title: "when", Min: 9, Keep: 1}}}
+	table.SetRows([]Row{{ID: "a", Cells: Cells("long-name", "remark", "yesterday")}})
+	for w, want := range map[int]string{
+		30: "long-name  remark  yesterday",
+		24: "long-~  rem~  yesterday",
+		20: "long-name  remark",
+		17: "long-name  rema~",
+		14: "long-n~  rem~",
+	} {
+		if got := table.Lines(ascii(w, 10))[0]; strings.TrimSpace(got) != want {
+			t.Errorf("%d columns: %q, want %q", w, strings.TrimSpace(got), want)
+		}
+	}
+}
+
 func TestTheCursorStaysOnItsRow(t *testing.T) {
 	table := disks()
 	table.Lines(ascii(60, 10))
