@@ -68,8 +68,14 @@ func nearestFact(wrong string, specs map[string]fact.Spec) string {
 		names = append(names, name)
 	}
 	names = unique(names)
+	if len(names) == 0 {
+		return "none is declared"
+	}
 	best, shared := "", 2
 	for _, name := range names {
+		if swapped(wrong, name) {
+			return fmt.Sprintf("did you mean %q?", name)
+		}
 		if n := commonPrefix(wrong, name); n > shared {
 			best, shared = name, n
 		}
@@ -81,6 +87,22 @@ func nearestFact(wrong string, specs map[string]fact.Spec) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "one of " + strings.Join(names, ", ")
+}
+
+// swapped reports whether two names are one slip of a finger apart: a letter
+// left out, doubled, wrong, or two of them the wrong way round.
+func swapped(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := commonPrefix(a, b)
+	switch len(b) - len(a) {
+	case 1:
+		return a[i:] == b[i+1:]
+	case 0:
+		return i < len(a) && (a[i+1:] == b[i+1:] || i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:])
+	}
+	return false
 }
 
 func commonPrefix(a, b string) int {

@@ -36,7 +36,7 @@ var wrong = []struct{ name, source, want string }{
 10:3 error parameter "soon" is not a duration (write 30s, 15m, 26h or 7d)
 11:3 error parameter http.get has no parameter "ulr" (did you mean "url"?)`},
 	{"rules", "- [ ] x\n```yaml check\nid: a\nuse: sys.disk\nwarn: usd > 80%\nfail: \"used > 90\"\n```\n", `
-9:7 error rule warn: there is no fact "usd" (one of used)
+9:7 error rule warn: there is no fact "usd" (did you mean "used"?)
 10:8 error rule fail: used is a percent, found 90 (write a percentage: 80%)`},
 	{"vacuous rule", "- [ ] x\n```yaml check\nid: a\nuse: sys.disk\nfail: used > 90% and used < 10%\n```\n",
 		`9:22 error rule fail: this can never be true: used > 90% and used < 10% (a rule that cannot fail is no check)`},
@@ -44,13 +44,18 @@ var wrong = []struct{ name, source, want string }{
 		`9:10 error rule fail: found "is", expected an operator after "ok" (one of > >= < <= == !=)`},
 	{"rule of evidence", "- [ ] x\n```yaml confirm\nid: a\nevidence: {count: numbr}\nwarn: cuont > 3\n```\n", `
 8:19 error wrong-type count: "numbr" is not one of time, url, text, number, bool (did you mean "number"?)
-9:7 error rule warn: there is no fact "cuont" (one of )`},
+9:7 error rule warn: there is no fact "cuont" (none is declared)`},
 	{"mutating check", "- [ ] x\n```yaml check\nid: a\nuse: pg.vacuum\n```\n",
 		`8:6 error check-mutates pg.vacuum changes the system (reversible) and is no check (write yaml action)`},
 	{"careless action", "- [ ] x\n```yaml action\nid: a\nuse: pg.vacuum\ndanger: 1\n```\n", `
 8:6 warning no-gate a has danger 2 and needs nothing before it (write needs: [the-backup])
 8:6 warning no-timeout a changes the system and has no timeout (write timeout: 15m)
 9:9 error danger-lowered pg.vacuum has danger 2 at least; a runbook may only raise it`},
+	{"no post-check", "- [ ] x\n```yaml action\nid: a\nuse: pg.vacuum\ntimeout: 1m\nneeds: [b]\nverify: dead >= 0\n```\n- [ ] y\n```yaml confirm\nid: b\n```\n",
+		`11:9 error rule verify: this is always true: dead >= 0`},
+	{"no module", "- [ ] x\n```yaml check\nid: a\n```\n- [ ]\n", `
+7:1 error no-module a does not say what it uses (write use: family.subject)
+9:3 error no-title the item has no title`},
 	{"no undo", "- [ ] x\n```yaml action\nid: a\nuse: pg.vacuum\ndanger: 3\ntimeout: 1m\nverify: dead == 0\nneeds: [b]\n```\n- [ ] y\n```yaml confirm\nid: b\n```\n",
 		`8:6 warning no-undo a has danger 3 and no way back (write undo: item, or undo: none)`},
 	{"reading action", "- [ ] x\n```yaml action\nid: a\nuse: sys.disk\n```\n",
@@ -124,6 +129,9 @@ var wrong = []struct{ name, source, want string }{
 12:1 error wrong-type c does not say how long to wait (write for: 60m)
 13:1 error unknown-module a hold cannot use hold.timre (write hold.timer)
 14:10 error unknown-item there is no item "z" (did you mean "a"?)`},
+	{"too large", strings.Repeat("a\n", maxSize/2), `1:1 error too-large the document has 1048607 bytes, more than 1048576 (split it)`},
+	{"too many", strings.Repeat("- [ ] x\n", maxItems+1), `1:1 error too-many the document has 2001 items, more than 2000 (split it)`},
+	{"too many links", "- [ ] x\n" + strings.Repeat("[a](b)\n", maxLinks+1), `1:1 error too-many the document has 5001 links, more than 5000`},
 	{"not text", "a\nb\x00c\n", `6:2 error not-text the document is not UTF-8 text`},
 	{"too deep", "> > > > > > > > > > > > > > > > > deep\n", `5:1 error too-deep 17 levels of quotation, more than 16`},
 }
