@@ -45,6 +45,8 @@ var majorCases = []majorCase{
 	{module: Sessions, says: says("ok", "ok", "unknown: denied")},
 	{module: Statements, says: says("ok", "ok", "unknown: denied")},
 	{module: Progress, says: says("ok", "ok", "unknown: denied")},
+	{module: WAL, raw: map[string]any{"sample": "600ms"}, says: says("ok", "ok", "ok")},
+	{module: Checkpoints, says: says("ok", "ok", "ok")},
 	{module: Saturation, says: says("ok", "ok", "unknown: denied")},
 	{module: Replication, says: says("warn", "warn", "warn")},
 	{module: Sequences, says: says("ok", "unknown: denied", "unknown: denied")},

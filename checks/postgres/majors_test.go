@@ -106,6 +106,7 @@ func newMajor(t *testing.T, version int, heard *recorder) major {
 	}
 	server := ownServer(t, pgserver.Options{Bin: bin, Settings: map[string]string{
 		"max_prepared_transactions": "5", "autovacuum": "off", "deadlock_timeout": "10s", "track_io_timing": "on",
+		"archive_mode": "on", "archive_command": "true",
 	}})
 	dsn := server.DSN("postgres")
 	watch := sessionWith(t, dsn, majorScene...)

@@ -305,6 +305,8 @@ func ExampleFamily() {
 	// pg.settings
 	// pg.wraparound
 	// pg.statements
+	// pg.wal
+	// pg.checkpoints
 	// pg.progress
 	// pg.query
 }

@@ -47,6 +47,7 @@ type Server struct {
 	spent     atomic.Int64 // nanoseconds that its checks had the session: see ownCost
 	spendings spendings    // of pg.statements
 	lives     lifeline     // restarts and failovers that were noticed
+	wal       walRate      // of pg.wal and pg.replication
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
