@@ -23,7 +23,7 @@ import (
 
 // binary is the program as it is shipped, built once.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "opsdeck-binary-")
+	dir, err := scratch()
 	if err != nil {
 		return "", err
 	}

@@ -21,11 +21,11 @@ import (
 
 // crashing is the program with its crash points.
 var crashing = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "opsdeck-crashing-")
+	dir, err := scratch()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "opsdeck")
+	path := filepath.Join(dir, "crashing", "opsdeck")
 	out, err := exec.Command("go", "build", "-tags", "crashpoints", "-o", path, "../..").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

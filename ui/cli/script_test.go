@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,8 +111,23 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// scratch is where the programs stand that tests build once and share.
+var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "opsdeck-tests-") })
+
+// A tidy run of all tests leaves nothing of what they shared.
+type tidy struct{ *testing.M }
+
+func (m tidy) Run() int {
+	code := m.M.Run()
+	if dir, err := scratch(); err != nil || os.RemoveAll(dir) != nil {
+		fmt.Fprintln(os.Stderr, "what the tests built stays in", dir)
+		return max(code, 1)
+	}
+	return code
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"opsdeck": opsdeck, "client": client})
+	testscript.Main(tidy{m}, map[string]func(){"opsdeck": opsdeck, "client": client})
 }
 
 func TestScripts(t *testing.T) {
