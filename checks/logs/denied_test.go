@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/checktest"
 )
 
@@ -37,7 +38,10 @@ func TestNoPermissionIsUnknown(t *testing.T) {
 	checktest.WriteExecutable(t, binary, self)
 	write(t, path, at(time.Minute, "[info]: fine"))
 	write(t, path+".1", at(time.Hour/2, "[info]: fine too"))
-	for _, scene := range []struct{ folder, live, rotated os.FileMode }{{0o700, 0o644, 0o644}, {0o755, 0o600, 0o644}, {0o755, 0o644, 0o600}} {
+	for _, scene := range []struct {
+		folder, live, rotated os.FileMode
+		denied                int // of log.count, log.match and log.tail
+	}{{0o700, 0o644, 0o644, 3}, {0o755, 0o600, 0o644, 3}, {0o755, 0o644, 0o600, 3}} {
 		for name, mode := range map[string]os.FileMode{dir: scene.folder, path: scene.live, path + ".1": scene.rotated} {
 			if err := os.Chmod(name, mode); err != nil {
 				t.Fatal(err)
@@ -55,7 +59,7 @@ func TestNoPermissionIsUnknown(t *testing.T) {
 		if closeErr := f.Close(); closeErr != nil {
 			t.Error(closeErr)
 		}
-		if err != nil || !strings.Contains(string(out), "unknown denied") {
+		if err != nil || strings.Count(string(out), "unknown denied") != scene.denied {
 			t.Errorf("modes %o: %v %s", scene, err, out)
 		}
 	}
@@ -66,6 +70,8 @@ func TestHelperCountsALog(t *testing.T) {
 	if path == "" {
 		t.Skip("run by TestNoPermissionIsUnknown")
 	}
-	res := count(t, sourceAt(path), nil)
-	fmt.Println(res.Level, res.Class, res.Err)
+	for m, raw := range map[*checks.Module]map[string]any{Count: {"source": "app"}, Match: {"source": "app", "set": "db_conn"}, Tail: {"source": "app"}} {
+		res := checktest.Run(t, envOf(sourceAt(path)), m, raw)
+		fmt.Println(m.Name, res.Level, res.Class, res.Err)
+	}
 }

@@ -27,6 +27,19 @@ func TestLatencyCountsRightAnswersOnly(t *testing.T) {
 	}
 }
 
+func TestAServerThatTakesSecondsIsCrit(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(2100 * time.Millisecond)
+		io.WriteString(w, "ok")
+	}))
+	t.Cleanup(srv.Close)
+	res := run(t, Latency, 20*time.Second, map[string]any{"url": srv.URL, "samples": 3})
+	if res.Level != checks.Crit || len(res.Why) == 0 || res.Why[0].Fact != "p95" {
+		t.Errorf("%v: %s %s %+v", res.Level, res.Note, res.Err, res.Why)
+	}
+}
+
 // counting is a TLS server that counts its connections, with its certificate.
 func counting(t *testing.T, serve http.HandlerFunc) (srv *httptest.Server, opened *atomic.Int32, ca string) {
 	t.Helper()

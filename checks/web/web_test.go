@@ -274,7 +274,10 @@ func TestPortsAcceptOrSayWhyNot(t *testing.T) {
 }
 
 // resolver answers questions for one name, in the wire format by hand.
-func resolver(t *testing.T, answer bool) string {
+func resolver(t *testing.T, answer bool) string { return resolverAfter(t, answer, 0) }
+
+// resolverAfter is one that takes its time for each.
+func resolverAfter(t *testing.T, answer bool, wait time.Duration) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -288,6 +291,7 @@ func resolver(t *testing.T, answer bool) string {
 			if err != nil {
 				return
 			}
+			time.Sleep(wait)
 			if q := buf[:n]; answer {
 				conn.WriteTo(reply4(q), from)
 			}
@@ -341,6 +345,38 @@ func TestNamesResolveToWhatIsExpected(t *testing.T) {
 		if res.Level != tt.want || !strings.Contains(res.Note, tt.says) {
 			t.Errorf("%s: %v %s %s", tt.name, res.Level, res.Note, res.Err)
 		}
+	}
+}
+
+// A resolver that takes half a second for every name makes everything slow.
+func TestAResolverThatTakesItsTimeWarns(t *testing.T) {
+	t.Parallel()
+	res := run(t, Resolve, 5*time.Second, map[string]any{"name": "lms.test.", "server": resolverAfter(t, true, 600*time.Millisecond)})
+	if res.Level != checks.Warn || len(res.Why) == 0 || res.Why[0].Fact != "took" {
+		t.Errorf("%v %s %s %+v", res.Level, res.Note, res.Err, res.Why)
+	}
+}
+
+// A connection that is opened late: the kernel's first packet got lost, or the
+// other side's queue is full. Neither can be had from a real one on demand.
+func TestAConnectionThatIsOpenedLateWarns(t *testing.T) {
+	t.Parallel()
+	srv := site(t)
+	late := env()
+	dialer := *late.Dialer
+	dialer.ControlContext = func(context.Context, string, string, syscall.RawConn) error {
+		time.Sleep(600 * time.Millisecond)
+		return nil
+	}
+	late.Dialer = &dialer
+	check, problems := checks.NewCheck(Connect, Connect.Name, map[string]any{"targets": []string{strings.TrimPrefix(srv.URL, "http://")}}, checks.Rules{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	check.Timeout = 5 * time.Second
+	res := checktest.RunCheck(t, checks.NewRunner(late, nil), check)
+	if res.Level != checks.Warn || len(res.Why) == 0 || res.Why[0].Fact != "connect" {
+		t.Errorf("%v %s %s %+v", res.Level, res.Note, res.Err, res.Why)
 	}
 }
 
