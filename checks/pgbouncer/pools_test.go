@@ -4,13 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,83 +38,10 @@ func envFor(t *testing.T, dsn string) checks.Env {
 	}
 }
 
-// pooler starts a real PgBouncer with one server connection for the database.
-func pooler(t *testing.T, db pgtest.DB) (port int) {
-	t.Helper()
-	bin, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if bin = "/usr/sbin/pgbouncer"; !exists(bin) {
-			if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	server, err := pgconn.ParseConfig(db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := pgtest.Dir(t)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	ini := filepath.Join(dir, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\nlms = host=%s port=%d dbname=%s user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\nadmin_users = postgres\npool_mode = transaction\ndefault_pool_size = 1\nmax_client_conn = 50\n",
-		server.Host, server.Port, db.Name, port)
-	if err := os.WriteFile(ini, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(bin, ini)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: unprivileged(t)}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // gone already, or not
-		cmd.Wait()         //nolint:errcheck // killed
-	})
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			c.Close()
-			return port
-		}
-		if time.Now().After(until) {
-			t.Fatal(err)
-		}
-	}
-}
-
-func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-// unprivileged: PgBouncer refuses to run as root.
-func unprivileged(t *testing.T) *syscall.Credential {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		t.Skip(err)
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
 func TestClientsThatWaitAreCountedAtARealPooler(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
-	port := pooler(t, db)
+	port := pgtest.Pooler(t, db, "postgres")
 	dsn := func(database string) string {
 		return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", port, database)
 	}

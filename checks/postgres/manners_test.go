@@ -33,7 +33,7 @@ WHERE a.application_name LIKE 'opsdeck/%' AND a.backend_type = 'client backend'`
 
 // watched watches a scene to its end, and holds it to the manners: no more
 // sessions than may be open, nobody's lock waited for longer than promised.
-func watched(t *testing.T, dsn string, most int) *watchman {
+func watched(t *testing.T, dsn string, most int) {
 	t.Helper()
 	w := &watchman{}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,7 +51,15 @@ func watched(t *testing.T, dsn string, most int) *watchman {
 			t.Errorf("in %d looks the package held up to %d sessions (may: %d) and waited %s for a lock (may: %s)", w.looks, w.sessions, most, w.wait, longestLockWait)
 		}
 	})
-	return w
+	for until := time.Now().Add(10 * time.Second); w.lookedOften() == 0 && time.Now().Before(until); {
+		time.Sleep(time.Millisecond) // until it is at its post
+	}
+}
+
+func (w *watchman) lookedOften() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks
 }
 
 // session looks until the session breaks, as it does when a scene crashes the

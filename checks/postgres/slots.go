@@ -40,7 +40,7 @@ type allSlots struct {
 	rate  float64 // bytes of WAL a second
 	known bool    // the rate is
 	took  time.Duration
-	disk  disk    // of pg_wal
+	disk  disk // of pg_wal
 }
 
 func (s *Server) slots(ctx context.Context, env checks.Env) (allSlots, error) {
