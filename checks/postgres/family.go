@@ -34,7 +34,7 @@ func module(m checks.Module) *checks.Module {
 func Family() checks.Family {
 	return checks.Family{
 		Name:    "postgres",
-		Doc:     "PostgreSQL 13 and later: availability, connections, locks, statements, sizes, vacuum and the site's own queries",
+		Doc:     "PostgreSQL 13 and later: availability, sessions, saturation, locks, statements, progress, replication, WAL, sizes, vacuum and the site's own queries",
 		Modules: modules,
 		Kind:    kind,
 		Open: func(c checks.Connection) (checks.Handle, error) {

@@ -40,8 +40,9 @@ func part[T any](ctx context.Context, s *Server, what, sql string, args ...any) 
 	return nil, why, nil
 }
 
-// isPassing: the next look may well be answered.
-func isPassing(e *pgconn.PgError) bool { return e.Code == lockNotAvailable || e.Code == queryCanceled }
+// isPassing: the next look may well be answered. One that took too long is not
+// tried again at once: it cost the server that time.
+func isPassing(e *pgconn.PgError) bool { return e.Code == lockNotAvailable }
 
 // answeredWith is the server's reason in plain words, without the name of the
 // connection that the check names anyway.

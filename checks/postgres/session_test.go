@@ -65,9 +65,9 @@ func TestAllChecksTogetherHoldOneSession(t *testing.T) {
 	}()
 	var group sync.WaitGroup
 	for range 3 {
-		for _, m := range []*checks.Module{Ping, Connections, Locks, Slow, DBSize, Tables, DeadTuples} {
+		for _, m := range polled() {
 			group.Go(func() {
-				if res := run(t, env, m, nil); res.Err != "" {
+				if res := run(t, env, m, nil); res.Err != "" && res.Level != checks.Skipped {
 					t.Errorf("%s: %s", m.Name, res.Err)
 				}
 			})
