@@ -146,6 +146,9 @@ func TestWhatAServerDoesWithoutUsIsRecorded(t *testing.T) {
 			continue
 		}
 		found++
+		if m == Cancel || m == Terminate {
+			continue // a signal is sent in an instant: there is no middle of it to die in
+		}
 		if !strings.HasSuffix(m.Crash, finishesSaid) && !strings.HasSuffix(m.Crash, givesUpSaid) {
 			t.Errorf("%s does not say its %s: %s", m.Name, checkInterval, m.Crash)
 		}
