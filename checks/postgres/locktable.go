@@ -120,15 +120,15 @@ func nodeCells(b branch, holders map[int]holder, waiting map[int]waiter) []fact.
 		if b.node <= 0 {
 			gone = "prepared"
 		}
-		none := fact.WordValue("?")
-		return []fact.Value{fact.DurValue(0), none, none, word(gone), unknown(fact.Duration), none, none, none, none, none, none}
+		lost := fact.WordValue("?")
+		return []fact.Value{none, lost, lost, word(gone), unknown(fact.Duration), lost, lost, lost, lost, none, lost}
 	}
 	state := h.State
 	if state == "idle" {
 		state = "idle, holds a session lock"
 	}
 	return []fact.Value{
-		fact.DurValue(0), word("holds " + orUnknown(h.Holds)), fact.WordValue(""), word(state), fact.DurValue(seconds(h.Age)),
+		none, word("holds " + orUnknown(h.Holds)), none, word(state), fact.DurValue(seconds(h.Age)),
 		word(h.User), word(h.App), word(h.Client), word(h.Database), word(h.Began), fact.WordValue(shown(h.Query)),
 	}
 }

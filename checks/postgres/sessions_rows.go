@@ -145,18 +145,27 @@ func (a allSessions) table(limit int) checks.Table {
 	return t
 }
 
-// age is one of a thing that need not be there; without it 0.
-func age(n *float64) fact.Value { return fact.DurValue(seconds(orZero(n))) }
+// none is a cell of something that is not there. What is not known says so:
+// see unknown.
+var none = fact.WordValue("")
+
+// age is one of a thing that need not be there.
+func age(n *float64) fact.Value {
+	if n == nil {
+		return none
+	}
+	return fact.DurValue(seconds(*n))
+}
 
 func (a allSessions) held(b listed) fact.Value {
 	h, ok := a.locks[b.PID]
 	switch {
 	case b.XactAge == nil: // a session lock of an idle one is no table lock
-		return fact.WordValue("")
+		return none
 	case a.locks == nil:
 		return fact.WordValue("?")
 	case !ok:
-		return fact.WordValue("")
+		return none
 	}
 	return word(strconv.Itoa(h.Locks) + ", " + h.Strength)
 }

@@ -139,12 +139,15 @@ func (a allSlots) table() checks.Table {
 		{Name: "wal_status", Type: fact.Text}, {Name: "safe", Type: fact.Bytes}, {Name: "inactive", Type: fact.Duration}, {Name: "hours_left", Type: fact.Duration},
 	}}
 	for _, x := range a.all {
-		safe, left := unknown(fact.Bytes), unknown(fact.Duration)
+		safe, left := none, unknown(fact.Duration)
 		if x.Safe != nil {
 			safe = fact.SizeValue(*x.Safe)
 		}
-		if d, ok := a.left(x); ok {
+		switch d, ok := a.left(x); {
+		case ok:
 			left = fact.DurValue(d)
+		case x.Active || x.Status == "lost":
+			left = none
 		}
 		t.Rows = append(t.Rows, []fact.Value{
 			word(x.Name), word(x.Kind), fact.FlagValue(x.Active), fact.SizeValue(max(0, x.Retained)), word(x.Status), safe, age(x.Inactive), left,
