@@ -5,12 +5,28 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
 )
+
+// TestLongWaitsAreJudgedByTheirLength: nobody waits a minute for a test.
+func TestLongWaitsAreJudgedByTheirLength(t *testing.T) {
+	check, problems := checks.NewCheck(Locks, "locks", nil, checks.Rules{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for wait, want := range map[time.Duration]checks.Level{10 * time.Second: checks.OK, 10100 * time.Millisecond: checks.Warn, time.Minute: checks.Warn, 61 * time.Second: checks.Crit} {
+		facts := []fact.Fact{fact.Dur("longest_wait", wait), fact.Number("depth", 1)}
+		if v := checks.Judge(Locks, check.Rules, facts); v.Level != want {
+			t.Errorf("%v: %v, want %v", wait, v.Level, want)
+		}
+	}
+}
 
 // Locks are seen across the whole server, so these scenes have one of their
 // own, one after the other.
