@@ -25,6 +25,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/files"
 	"github.com/advanced-lms/opsdeck/checks/git"
 	"github.com/advanced-lms/opsdeck/checks/host"
+	"github.com/advanced-lms/opsdeck/checks/load"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
 	"github.com/advanced-lms/opsdeck/checks/nginx"
@@ -67,6 +68,7 @@ func run() int {
 			files.Family(),
 			git.Family(),
 			host.Family(),
+			load.Family(),
 			logs.Family(),
 			maintenance.Family(),
 			nginx.Family(),

@@ -166,6 +166,7 @@ type SiteFacts struct {
 	Projects    map[string]Project
 	Secrets     map[string]KeptSecret
 	Scans       map[string]Scan
+	Loads       map[string]Load
 	Nginx       Nginx
 	Archive     map[string]OldRows
 	Purge       map[string]OldRows
@@ -284,7 +285,7 @@ type MaintenancePage struct {
 type Allow struct {
 	KillSessions bool
 	RemoveUnder  []string
-	ScanTargets  []string
+	ScanTargets  []string // hosts that may be put under load
 }
 
 // A History keeps numeric facts over time.

@@ -45,6 +45,8 @@ func (s SiteFacts) Entries(section string) []string {
 		return sorted(s.Purge)
 	case "projects":
 		return sorted(s.Projects)
+	case "loads":
+		return sorted(s.Loads)
 	case "scans":
 		return sorted(s.Scans)
 	}

@@ -27,7 +27,7 @@ type builder struct {
 func Parse(path string, src []byte, reg *checks.Registry, env func(string) string) (*Site, Problems) {
 	p := &builder{reader: newReader(path, src, env), reg: reg, site: &Site{
 		Path: path, Zone: time.UTC, Vars: map[string]string{}, Logs: map[string]checks.LogSource{}, Queries: map[string]checks.Query{},
-		Backups: map[string]checks.BackupSet{}, Notify: map[string]checks.Notify{}, Commands: map[string]checks.Command{}, Maintenance: map[string]checks.MaintenancePage{}, Files: map[string]checks.ExpectedFile{}, Documents: map[string]checks.Document{}, Projects: map[string]checks.Project{}, Archive: map[string]checks.OldRows{}, Purge: map[string]checks.OldRows{}, Cron: map[string]checks.CronJob{}, Scans: map[string]checks.Scan{}, Kept: map[string]checks.KeptSecret{}, limits: map[string]limit{},
+		Backups: map[string]checks.BackupSet{}, Notify: map[string]checks.Notify{}, Commands: map[string]checks.Command{}, Maintenance: map[string]checks.MaintenancePage{}, Files: map[string]checks.ExpectedFile{}, Documents: map[string]checks.Document{}, Projects: map[string]checks.Project{}, Archive: map[string]checks.OldRows{}, Purge: map[string]checks.OldRows{}, Cron: map[string]checks.CronJob{}, Scans: map[string]checks.Scan{}, Loads: map[string]checks.Load{}, Kept: map[string]checks.KeptSecret{}, limits: map[string]limit{},
 		Retention: Retention{DefaultRetention, DefaultRetention},
 	}}
 	root := p.parse(src)
@@ -51,7 +51,7 @@ func Parse(path string, src []byte, reg *checks.Registry, env func(string) strin
 func (p *builder) sections(root ast.Node) {
 	nodes := map[string]ast.Node{}
 	known := map[string]func(ast.Node){}
-	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "files", "documents", "projects", "archive", "purge", "scans", "secrets", "nginx", "cron", "logrotate", "allow", "retention", "team", "supervisor"} {
+	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "files", "documents", "projects", "archive", "purge", "scans", "loads", "secrets", "nginx", "cron", "logrotate", "allow", "retention", "team", "supervisor"} {
 		known[name] = func(n ast.Node) { nodes[name] = n }
 	}
 	p.dispatch(root, "the site file", known, "schema", "site")
@@ -61,7 +61,7 @@ func (p *builder) sections(root ast.Node) {
 	}{
 		{"schema", p.schema}, {"site", p.name}, {"timezone", p.zone}, {"vars", p.variables}, {"connections", p.connections},
 		{"logs", p.logs}, {"queries", p.queries}, {"backups", p.backups}, {"limits", p.limits}, {"services", p.services},
-		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"files", p.files}, {"documents", p.documents}, {"projects", p.projects}, {"archive", p.archive}, {"purge", p.purge}, {"scans", p.scans}, {"secrets", p.kept}, {"nginx", p.nginx}, {"cron", p.cron}, {"logrotate", p.logrotate}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team}, {"supervisor", p.supervisor},
+		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"files", p.files}, {"documents", p.documents}, {"projects", p.projects}, {"archive", p.archive}, {"purge", p.purge}, {"scans", p.scans}, {"loads", p.loads}, {"secrets", p.kept}, {"nginx", p.nginx}, {"cron", p.cron}, {"logrotate", p.logrotate}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team}, {"supervisor", p.supervisor},
 	} {
 		if n, given := nodes[step.name]; given {
 			step.read(n)

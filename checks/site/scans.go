@@ -29,7 +29,7 @@ func (p *builder) scans(n ast.Node) {
 			"tool": p.into(&s.Tool, what+".tool"), "target": p.into(&s.Target, what+".target"), "ports": p.into(&s.Ports, what+".ports"),
 			"baseline": p.path(&s.Baseline, what+".baseline"), "reports": p.path(&s.Reports, what+".reports"),
 			"max_time": p.duration(&s.MaxTime, what+".max_time"), "staging": p.flag(&s.Staging, what+".staging"),
-			"authorisation": func(n ast.Node) { p.authorisation(n, what+".authorisation", &s) },
+			"authorisation": func(n ast.Node) { p.authorisation(n, what+".authorisation", &s.Reference, &s.Until) },
 		}, "tool", "target")
 		p.ofScan(f.at, what, s)
 		p.site.Scans[f.key] = s
@@ -37,16 +37,16 @@ func (p *builder) scans(n ast.Node) {
 }
 
 // authorisation has an end: one without is forgotten.
-func (p *builder) authorisation(n ast.Node, what string, s *checks.Scan) {
+func (p *builder) authorisation(n ast.Node, what string, reference *string, until *time.Time) {
 	p.dispatch(n, what, map[string]func(ast.Node){
-		"reference": p.into(&s.Reference, what+".reference"),
+		"reference": p.into(reference, what+".reference"),
 		"until": func(n ast.Node) {
 			text := p.text(n, what+".until")
 			day, err := time.ParseInLocation(time.DateOnly, text, p.site.Zone)
 			if err != nil {
 				p.at(n, Error, codeWrongType, fmt.Sprintf("%s.until is %q, expected a day", what, text), "write 2027-03-01")
 			}
-			s.Until = day
+			*until = day
 		},
 	}, "reference", "until")
 }

@@ -36,6 +36,7 @@ type Site struct {
 	Kept        map[string]checks.KeptSecret // under "secrets"
 	Projects    map[string]checks.Project
 	Scans       map[string]checks.Scan
+	Loads       map[string]checks.Load
 	Nginx       checks.Nginx
 	Cron        map[string]checks.CronJob
 	Logrotate   checks.Logrotate
@@ -102,7 +103,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Secrets: s.Kept, Nginx: s.Nginx, Cron: s.Cron, Logrotate: s.Logrotate, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Loads: s.Loads, Secrets: s.Kept, Nginx: s.Nginx, Cron: s.Cron, Logrotate: s.Logrotate, Allow: s.Allow,
 	}
 }
 

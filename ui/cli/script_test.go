@@ -21,6 +21,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/files"
 	"github.com/advanced-lms/opsdeck/checks/git"
 	"github.com/advanced-lms/opsdeck/checks/host"
+	"github.com/advanced-lms/opsdeck/checks/load"
 	"github.com/advanced-lms/opsdeck/checks/logs"
 	"github.com/advanced-lms/opsdeck/checks/maintenance"
 	"github.com/advanced-lms/opsdeck/checks/nginx"
@@ -56,6 +57,7 @@ func families() []checks.Family {
 		files.Family(),
 		git.Family(),
 		host.Family(),
+		load.Family(),
 		logs.Family(),
 		maintenance.Family(),
 		nginx.Family(),
