@@ -19,7 +19,7 @@ var Updates = module(checks.Module{
 	},
 	Facts: []fact.Spec{
 		{Name: "security", Type: fact.Count, Unit: "packages", Worse: fact.Higher, Doc: "packages with a security update that is not installed"},
-		{Name: "waiting", Type: fact.Count, Unit: "packages", Worse: fact.Higher, Doc: "packages with any update that is not installed"},
+		{Name: "waiting", Type: fact.Count, Growth: true, Unit: "packages", Worse: fact.Higher, Doc: "packages with any update that is not installed"},
 		{Name: "oldest_security", Type: fact.Duration, Worse: fact.Higher, Optional: true, Doc: "time since the oldest waiting security update was first seen here; absent if there is none"},
 		{Name: "reboot_required", Type: fact.Bool, Worse: fact.Higher, Doc: "an update that is installed waits for a restart of the host"},
 		{Name: "lists_age", Type: fact.Duration, Worse: fact.Higher, Doc: "time since the package lists were fetched"},

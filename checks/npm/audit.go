@@ -25,7 +25,7 @@ var Audit = module(checks.Module{
 		{Name: "low", Type: fact.Count, Label: "project", Unit: "advisories", Worse: fact.Higher, Doc: "of severity low or info"},
 		{Name: "severe", Type: fact.Count, Label: "project", Unit: "advisories", Worse: fact.Higher, Doc: "with a score of cvss or more"},
 		{Name: "waived", Type: fact.Count, Label: "project", Unit: "advisories", Doc: "waived in the site file until a day that has not come"},
-		{Name: "dependencies", Type: fact.Count, Label: "project", Doc: "dependencies that were looked at"},
+		{Name: "dependencies", Type: fact.Count, Growth: true, Label: "project", Doc: "dependencies that were looked at"},
 		{Name: "oldest_critical", Type: fact.Duration, Worse: fact.Higher, Optional: true, Doc: "time since the oldest open one was first seen here; absent if there is none"},
 		{Name: "oldest_high", Type: fact.Duration, Worse: fact.Higher, Optional: true, Doc: "the same of severity high"},
 		{Name: "oldest_moderate", Type: fact.Duration, Worse: fact.Higher, Optional: true, Doc: "the same of severity moderate"},

@@ -22,7 +22,7 @@ var Outdated = module(checks.Module{
 		{Name: "ignore", Type: checks.TextsParam, Doc: "packages that are left out"},
 	},
 	Facts: []fact.Spec{
-		{Name: "outdated", Type: fact.Count, Label: "project", Unit: "packages", Worse: fact.Higher, Doc: "packages that are behind the newest release"},
+		{Name: "outdated", Type: fact.Count, Growth: true, Label: "project", Unit: "packages", Worse: fact.Higher, Doc: "packages that are behind the newest release"},
 		{Name: "major", Type: fact.Count, Label: "project", Unit: "packages", Worse: fact.Higher, Doc: "behind by a major release"},
 		{Name: "minor", Type: fact.Count, Label: "project", Unit: "packages", Worse: fact.Higher, Doc: "behind by a minor release"},
 		{Name: "patch", Type: fact.Count, Label: "project", Unit: "packages", Worse: fact.Higher, Doc: "behind by a patch"},

@@ -15,11 +15,11 @@ import (
 // SLA holds open findings against the time their class may stay open.
 var SLA = module(checks.Module{
 	Name: "policy.sla",
-	Doc: "Open findings of npm.audit, pkg.updates and npm.outdated that have been open for longer than their class may, by the last look at each. " +
+	Doc: "Open findings of npm.audit, pkg.updates, runtime.version and npm.outdated that have been open for longer than their class may, by the last look at each. " +
 		"The clock runs from when opsdeck first saw a finding without a break. It runs no check itself: what nobody has looked at for as long as the parameter fresh says is unknown",
 	Params: []checks.Param{
 		{Name: "critical", Type: checks.DurationParam, Default: "24h", Doc: "how long a critical one may stay open (guide: immediately, which needs a number)"},
-		{Name: "high", Type: checks.DurationParam, Default: "48h", Doc: "a high one (guide)"},
+		{Name: "high", Type: checks.DurationParam, Default: "48h", Doc: "a high one, a runtime behind its line (guide)"},
 		{Name: "medium", Type: checks.DurationParam, Default: "7d", Doc: "a moderate one, a security update of the system, a dependency behind by a minor release (guide)"},
 		{Name: "low", Type: checks.DurationParam, Default: "31d", Doc: "a low one, a dependency behind by a patch or a major release (guide: monthly)"},
 		{Name: "fresh", Type: checks.DurationParam, Default: "8d", Doc: "how old the last look may be"},
@@ -62,7 +62,7 @@ func sla(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, 
 		f.Facts = append(f.Facts, fact.Dur("looked", looked).On(s.check))
 	}
 	if len(f.Facts) == 0 {
-		return f, checks.Failed(checks.NoData, "npm.audit, pkg.updates and npm.outdated have not been run without parameters for %s", fact.FormatDuration(args.Duration("fresh")))
+		return f, checks.Failed(checks.NoData, "npm.audit, pkg.updates, runtime.version and npm.outdated have not been run without parameters for %s", fact.FormatDuration(args.Duration("fresh")))
 	}
 	overdue := 0
 	table := checks.Table{Name: "findings", Columns: []checks.Column{

@@ -8,6 +8,8 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/checktest"
+	"github.com/advanced-lms/opsdeck/checks/host"
+	"github.com/advanced-lms/opsdeck/checks/npm"
 	"github.com/advanced-lms/opsdeck/checks/policy"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 )
@@ -47,6 +49,28 @@ func (k kept) record(check, fact, label string, value float64, hours ...float64)
 func judge(t *testing.T, h checks.History, raw map[string]any) checks.Result {
 	t.Helper()
 	return checktest.Run(t, checks.Env{History: h, Now: func() time.Time { return now }}, policy.SLA, raw)
+}
+
+// TestWhatASourceIsReadByIsKept: a look that is not in the history would be
+// none, and a fact that is not would be no finding.
+func TestWhatASourceIsReadByIsKept(t *testing.T) {
+	t.Parallel()
+	registry, err := checks.NewRegistry(npm.Family(), host.Family())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for check, facts := range policy.ReadBy() {
+		m, ok := registry.Lookup(check)
+		if !ok {
+			t.Errorf("there is no module %s", check)
+			continue
+		}
+		for _, name := range facts {
+			if spec, ok := m.FactSpec(name); !ok || !spec.Growth && !spec.Usual {
+				t.Errorf("%s keeps no history of %s", check, name)
+			}
+		}
+	}
 }
 
 func TestAFindingIsHeldAgainstTheTimeOfItsClass(t *testing.T) {
@@ -94,19 +118,21 @@ func TestEachSourceHasItsClasses(t *testing.T) {
 	h.record("npm.outdated", "behind", "web major", 3, 200, 1)
 	h.record("npm.outdated", "behind", "web minor", 2, 200, 1)
 	h.record("npm.outdated", "behind", "web patch", 1, 200, 1)
+	h.record("runtime.version", "line", "", 24, 50, 1)
+	h.record("runtime.version", "behind", "24.1.0", 1, 50, 1)
 	h.record("pkg.updates", "waiting", "", 1, 300, 1)
 	h.record("pkg.updates", "pending", "openssl", 1, 300, 1)
 	res := judge(t, h, nil)
-	for name, want := range map[string]float64{"open_medium": 2, "overdue_medium": 2, "open_low": 2, "overdue_low": 0, "open_critical": 0} {
+	for name, want := range map[string]float64{"open_high": 1, "overdue_high": 1, "open_medium": 2, "overdue_medium": 2, "open_low": 2, "overdue_low": 0, "open_critical": 0} {
 		if got, ok := res.Fact(name, ""); !ok || got.Num != want {
 			t.Errorf("%s is %v, want %v", name, got.Num, want)
 		}
 	}
 	table, _ := res.Table("findings")
-	if len(table.Rows) != 4 || table.Rows[0][3].Text != "openssl" {
+	if len(table.Rows) != 5 || table.Rows[1][3].Text != "openssl" {
 		t.Errorf("the oldest does not come first in its class: %v", table.Rows)
 	}
-	if res := judge(t, h, map[string]any{"medium": "30d"}); res.Level != checks.OK {
+	if res := judge(t, h, map[string]any{"medium": "30d", "high": "30d"}); res.Level != checks.OK {
 		t.Errorf("with a time of its own: %v", res.Level)
 	}
 }

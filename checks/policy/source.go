@@ -32,6 +32,7 @@ type source struct {
 var sources = []source{
 	{"npm.audit", "rank", "dependencies", func(rank float64) class { return class(4 - rank) }},
 	{"pkg.updates", "pending", "waiting", func(float64) class { return medium }},
+	{"runtime.version", "behind", "line", func(float64) class { return high }},
 	{"npm.outdated", "behind", "outdated", func(steps float64) class {
 		if steps == 2 {
 			return medium
