@@ -77,7 +77,7 @@ func newDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("making the sandbox's directory: %w", err)
 	}
-	for _, sub := range []string{"log", "backups", "redis", "pg"} {
+	for _, sub := range []string{"log", "backups", "redis", "pg", "reports"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			return "", fmt.Errorf("making the sandbox's directory: %w", err)
 		}

@@ -46,7 +46,13 @@ func (a addresses) actions() string {
 		"  site: {flag: \"${dir}/maintenance.flag\", url: \"${web}/health\", exempt: \"${web}/api/health\"}\n" +
 		"notify:\n" +
 		"  ops: {webhook: \"${web}/notices\"}\n" +
-		"allow:\n  kill_sessions: true\n"
+		"allow:\n  kill_sessions: true\n  scan_targets: [127.0.0.1]\n" +
+		"loads:\n" + load("site", "/health") + load("api", "/api/health")
+}
+
+// load is a small load on one of the sandbox's own pages.
+func load(name, path string) string {
+	return fmt.Sprintf("  %s: {url: \"${web}%s\", users: 10, requests: 10, staging: true, reports: \"${dir}/reports\", authorisation: {reference: DEMO-1, until: 2099-12-31}}\n", name, path)
 }
 
 func (a addresses) vars() string {
