@@ -12,6 +12,12 @@ type KeptSecret struct {
 	Accept string        // "two-keys": the application also accepts Key+"_OLD"; "one-key": a password, set elsewhere first; "" undeclared
 	Grace  time.Duration // how long the old value is accepted
 	Backup string        // directory of backup copies; "" means beside File
+
+	// Of the password of a PostgreSQL role.
+	Role    string   // "lms_user"; "" if it is something else
+	Clients []string // whatever logs in as the role, by application name or path: "backend", "/etc/cron.d/report"
+	Login   string   // DSN by which they do, without user and password; "" means as the actions' connection does
+
 	Origin string
 }
 

@@ -13,7 +13,8 @@
 // anything: pg.restore_test (restore.go) reads a dump as psql would
 // (dump_scan.go) and restores it into a database of its own; pg.analyze,
 // pg.vacuum, pg.vacuum_full and pg.reindex (upkeep.go) work in a session of
-// their own (acting.go).
+// their own (acting.go); so does pg.role_password, which sends a verifier and
+// logs in to see which password works (rolelogin.go).
 package postgres
 
 import "github.com/advanced-lms/opsdeck/checks"

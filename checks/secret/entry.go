@@ -27,8 +27,9 @@ type entry struct {
 	root string
 }
 
-func open(env checks.Env, args checks.Args) (entry, error) {
-	name := args.Text("name")
+func open(env checks.Env, args checks.Args) (entry, error) { return entryOf(env, args.Text("name")) }
+
+func entryOf(env checks.Env, name string) (entry, error) {
 	k, ok := env.Site.Secrets[name]
 	if !ok {
 		return entry{}, checks.NotHere{What: fmt.Sprintf("no secret %q under secrets in the site file", name)}
@@ -65,9 +66,14 @@ type environment struct {
 	uid, gid int
 }
 
-func (v environment) identity() string {
-	stat, _ := v.info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%d/%d/%d/%d", stat.Dev, stat.Ino, stat.Size, v.info.ModTime().UnixNano())
+func (v environment) identity() string { return identity(v.info) }
+
+func identity(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d/%d/%d", stat.Dev, stat.Ino, stat.Size, info.ModTime().UnixNano())
 }
 
 func (e entry) read() (environment, error) {
