@@ -19,7 +19,7 @@ var RolePassword = module(checks.Module{
 	Doc: "Gives a PostgreSQL role the new password of a secret: only a SCRAM verifier is sent, so that the password is in no log, no statistics and no history; " +
 		"a login with the new one has to work afterwards and one with the old must not",
 	Effect: checks.Reversible, Danger: 3, Repeatable: true,
-	Crash: "the role has the old password or the new one, whole; a login tells which",
+	Crash: "the role has the old password or the new one, whole; a login tells which" + givesUpSaid,
 	Params: []checks.Param{
 		{Name: "name", Type: checks.TextParam, Required: true, Names: "secrets", Doc: "secret of the site file that names a role", Example: "database"},
 		{Name: "value", Type: checks.TextParam, Default: "new", OneOf: []string{"new", "current"}, Doc: "new: what was made for it; current: what the environment file has, which is the way back until that file has the new one"},
@@ -165,7 +165,7 @@ func setRolePassword(ctx context.Context, env checks.Env, args checks.Args) (che
 	if err != nil {
 		return f, err
 	}
-	settings := map[string]string{"lock_timeout": "5000", "statement_timeout": "10000"}
+	settings := map[string]string{"lock_timeout": "5000", "statement_timeout": "10000", checkInterval: givesUp}
 	if v.state.MeSuper {
 		for name, value := range quiet {
 			settings[name] = value
