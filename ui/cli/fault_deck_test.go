@@ -18,7 +18,7 @@ func (w *ward) deck() *screen.Terminal {
 	term.Send("4z")
 	term.WaitFor("when needed")
 	for range 60 { // down to the ward's own section, wherever it stands
-		if onCursor(term.Screen(), "count") {
+		if onCursor(term.Screen(), "Count") {
 			break
 		}
 		term.Send("j")

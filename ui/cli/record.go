@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -117,8 +116,7 @@ func (p *program) printHistory(all []runbooks.Run) {
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		r := all[i]
-		line := fmt.Sprintf("%-*s %-*s %s  %s", ids, r.ID, states, r.State, r.OpenedAt.Format("2006-01-02 15:04 MST"), r.OpenedBy)
-		fmt.Fprintln(p.Stdout, p.painter().level(r.Level())+" "+ansi.Truncate(line, firstLineCells-8, "..."))
+		fmt.Fprintf(p.Stdout, "%s %-*s %-*s %s  %s\n", p.painter().level(r.Level()), ids, r.ID, states, r.State, r.OpenedAt.Format("2006-01-02 15:04 MST"), r.OpenedBy)
 	}
 }
 
