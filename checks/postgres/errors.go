@@ -161,7 +161,13 @@ func isTimeout(ctx context.Context, err error) bool {
 
 func isCut(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || isClosedBefore(err)
+}
+
+// isClosedBefore: the driver found the session closed when it wanted to send,
+// because the server had gone between two statements. It has no name for that.
+func isClosedBefore(err error) bool {
+	return err != nil && pgconn.SafeToRetry(err) && strings.Contains(err.Error(), "conn closed")
 }
 
 // isDown reports whether an explained error means that the server does not

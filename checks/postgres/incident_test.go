@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -153,6 +154,24 @@ func TestACrashOfABackendIsNoticed(t *testing.T) {
 		if f.Num < 0 {
 			t.Errorf("%s is %v after a crash", f.Name, f.Num)
 		}
+	}
+}
+
+// A session that the server closed between two statements is a server that
+// does not serve, and no mystery.
+func TestASessionThatIsClosedBetweenTwoStatementsIsTheServersDoing(t *testing.T) {
+	t.Parallel()
+	env := envFor(t, scratch(t).DSNAs(monitor))
+	s := serverOf(t, env)
+	err := s.readOnly(t.Context(), "a test", func(ctx context.Context, r *reading) error {
+		if err := r.conn.Close(ctx); err != nil {
+			return err
+		}
+		_, err := row[pinged](ctx, r, pingSQL)
+		return err
+	})
+	if !isDown(err) || !strings.Contains(err.Error(), "the server closed the connection") {
+		t.Errorf("it is %v (%s)", err, checks.ClassOf(err))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -191,15 +192,35 @@ func (s *Server) cancelAndDrop() {
 }
 
 // drop closes the session. It is gone when s.gone is closed.
-func (s *Server) drop() {
+func (s *Server) drop() { s.dropWithin(200 * time.Millisecond) }
+
+// dropWithin waits so long for the server to end its part: until then the slot
+// is taken.
+func (s *Server) dropWithin(patience time.Duration) {
 	if s.conn == nil {
 		return
 	}
 	s.gone = s.conn.PgConn().CleanupDone()
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	if !s.conn.IsClosed() {
+		awaitEnd(s.conn.PgConn(), patience)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.conn.Close(ctx) //nolint:errcheck // closed either way
 	s.conn = nil
+}
+
+// awaitEnd takes leave and reads until the server hangs up, which it does when
+// the slot is free. The driver would close its own end and not look back.
+func awaitEnd(conn *pgconn.PgConn, patience time.Duration) {
+	conn.Frontend().Send(&pgproto3.Terminate{})
+	if err := conn.Conn().SetDeadline(time.Now().Add(patience)); err != nil {
+		return // it is closed
+	}
+	if err := conn.Frontend().Flush(); err != nil {
+		return // it is gone
+	}
+	io.Copy(io.Discard, conn.Conn()) //nolint:errcheck // ends with the session, or with our patience
 }
 
 // connect makes sure of a session. After a failure it does not try again
@@ -328,5 +349,9 @@ func (s *Server) release(ctx context.Context) {
 		return // somebody uses it; whoever is last releases it
 	}
 	defer s.leave()
-	s.drop()
+	s.dropWithin(releasePatience)
 }
+
+// releasePatience: a session of the emergency connection that has not ended
+// yet is one more on a server that is full.
+const releasePatience = 2 * time.Second
