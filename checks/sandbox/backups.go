@@ -35,22 +35,33 @@ func writeBackups(dir string, now time.Time) error {
 }
 
 func writeDump(dir, prefix string, at time.Time, rows int, whole bool) error {
-	var zipped bytes.Buffer
-	w := gzip.NewWriter(&zipped)
-	if _, err := w.Write([]byte(dump(rows, whole))); err != nil {
-		return fmt.Errorf("compressing a dump: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("compressing a dump: %w", err)
+	zipped, err := zip([]byte(dump(rows, whole)))
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, prefix+at.Format("20060102_150405")+".sql.gz")
-	if err := os.WriteFile(path, zipped.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, zipped, 0o600); err != nil {
 		return fmt.Errorf("writing a dump: %w", err)
 	}
 	if err := os.Chtimes(path, at, at); err != nil {
 		return fmt.Errorf("dating a dump: %w", err)
 	}
 	return nil
+}
+
+func zip(text []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("compressing a dump: %w", err)
+	}
+	if _, err := w.Write(text); err != nil {
+		return nil, fmt.Errorf("compressing a dump: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing a dump: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 // dump is the text of a plain pg_dump; one that is not whole stops in its rows.

@@ -34,7 +34,7 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 		return fmt.Errorf("starting the sandbox's PostgreSQL: %w", err)
 	}
 	mu.Lock()
-	s.postgres = server
+	s.postgres, s.programs = server, bin
 	mu.Unlock()
 	say("filling the database")
 	if err := createDatabase(ctx, server.DSN("postgres")); err != nil {

@@ -42,6 +42,7 @@ type Sandbox struct {
 
 	cancel   context.CancelFunc
 	postgres *pgserver.Server
+	programs string // the folder of its programs
 	procs    *processes
 	dismiss  func()
 	once     sync.Once
@@ -120,6 +121,11 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr) })
 	if err := group.Wait(); err != nil {
 		return err
+	}
+	if s.postgres != nil {
+		if err := nightlyBackups(ctx, s.programs, s.postgres, filepath.Join(s.Dir, "backups", "db")); err != nil {
+			return err
+		}
 	}
 	go visitors(ctx, addr.web)
 	go keepLogging(ctx, filepath.Join(s.Dir, "log"))

@@ -114,6 +114,14 @@ func rewriteCounters(ctx context.Context, c *pgx.Conn) error {
 	return err
 }
 
+// The blocker keeps its row long enough to be red, and lets go of it long
+// enough for what waits for all older transactions, such as REINDEX
+// CONCURRENTLY, to come through.
+const (
+	heldFor = 70 * time.Second
+	freeFor = 20 * time.Second
+)
+
 // holdLock is the blocker: idle in a transaction that holds a row.
 func holdLock(ctx context.Context, c *pgx.Conn) error {
 	tx, err := c.Begin(ctx)
@@ -123,7 +131,11 @@ func holdLock(ctx context.Context, c *pgx.Conn) error {
 	if _, err := tx.Exec(ctx, "UPDATE courses SET seats = seats - 1 WHERE id = 7"); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	pause(ctx, heldFor)
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	pause(ctx, freeFor)
 	return ctx.Err()
 }
 
