@@ -124,9 +124,10 @@ func (w walker) deal(it runbooks.ItemRun) {
 	w.allow(it.ID)
 }
 
-// allow lets the rest go on over an item that went wrong.
+// allow lets the rest go on over an item that failed. What could not be found
+// out is not overridden: what needs it is left out.
 func (w walker) allow(id string) {
-	if it, _ := w.item(id); it.State == runbooks.Failed || it.State == runbooks.Errored {
+	if it, _ := w.item(id); it.State == runbooks.Failed {
 		w.must(w.s.Override(id, "on the sandbox", time.Now().Add(time.Hour)))
 	}
 }
