@@ -161,6 +161,11 @@ func (st *dumpStatement) extension() string {
 	return strings.ToLower(name)
 }
 
+// onlooker is the extension that nearly every site has and that holds nothing
+// of the database: it counts what the server is asked. Only a superuser could
+// create it, and the copy does not need it.
+const onlooker = "pg_stat_statements"
+
 // unwanted: owners, privileges, publications and subscriptions are those of
 // the database that was dumped, and its transactions would end ours. They are
 // left out, as pg_restore leaves them out when it is told to.
@@ -171,9 +176,10 @@ func (st *dumpStatement) unwanted() bool {
 	case "SET":
 		return st.is("SET", "SESSION", "AUTHORIZATION") || st.is("SET", "DEFAULT_TABLESPACE")
 	case "CREATE":
-		return st.is("CREATE", "PUBLICATION") || st.is("CREATE", "SUBSCRIPTION")
+		return st.is("CREATE", "PUBLICATION") || st.is("CREATE", "SUBSCRIPTION") || st.extension() == onlooker
 	case "COMMENT":
-		return st.is("COMMENT", "ON", "PUBLICATION") || st.is("COMMENT", "ON", "SUBSCRIPTION")
+		return st.is("COMMENT", "ON", "PUBLICATION") || st.is("COMMENT", "ON", "SUBSCRIPTION") ||
+			st.is("COMMENT", "ON", "EXTENSION") && strings.EqualFold(st.at(3), onlooker)
 	case "ALTER":
 		return st.is("ALTER", "PUBLICATION") || st.is("ALTER", "SUBSCRIPTION") || st.is("ALTER", "DEFAULT", "PRIVILEGES") || st.setsOwner()
 	}

@@ -28,7 +28,7 @@ var RestoreTest = module(checks.Module{
 		{Name: "newest", Type: checks.TextParam, Doc: "column that tells when a row was made; the age of the newest row is reported", Example: "audit_logs.created_at", Check: checkNewest},
 		{Name: "source", Type: checks.TextParam, Default: "main", Doc: "connection whose tables the copy is compared with; none: no comparison", Example: "main"},
 		{Name: "tolerance", Type: checks.PercentParam, Default: "80%", Doc: "share of the source's rows that a table of the copy must have at least"},
-		{Name: "extensions", Type: checks.TextsParam, Doc: "extensions that run with the server's own rights and that the dump may create nevertheless", Example: "[pg_stat_statements]"},
+		{Name: "extensions", Type: checks.TextsParam, Default: []string{onlooker}, Doc: "extensions that run with the server's own rights and that the dump may create nevertheless; of a plain dump pg_stat_statements is left out in any case", Example: "[pageinspect]"},
 		{Name: "keep_on_failure", Type: checks.BoolParam, Default: false, Doc: "keeps the scratch database if the test fails, to look at it; it holds the dump's data"},
 	},
 	Facts: []fact.Spec{

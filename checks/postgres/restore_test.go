@@ -325,6 +325,18 @@ func TestACopyThatIsMuchSmallerThanTheSourceWarns(t *testing.T) {
 	expectText(t, res, checks.OK, "", "careful: not compared with nobody")
 }
 
+// TestTheCountersOfStatementsStopNoRestore: nearly every site has them, and a
+// role that is no superuser, as the one that restores should be, cannot create
+// them.
+func TestTheCountersOfStatementsStopNoRestore(t *testing.T) {
+	t.Parallel()
+	d := newDrill(t, 3)
+	d.db.Exec(t, "CREATE EXTENSION pg_stat_statements", "COMMENT ON EXTENSION pg_stat_statements IS 'ours'")
+	path := d.dump(t, "counted.sql")
+	expectText(t, d.preview(t, path, fewTables), checks.OK, "", "")
+	expectText(t, d.act(t, path, fewTables), checks.OK, "", "3 tables")
+}
+
 func TestASuperuserIsToldSoAndChecksTheIndexes(t *testing.T) {
 	t.Parallel()
 	d := newDrill(t, 3)
