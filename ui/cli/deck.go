@@ -68,6 +68,7 @@ func (p *program) deck(ctx context.Context) error {
 		return err
 	}
 	background.Go(func() { desk.keep(ctx) })
+	background.Go(func() { giveBack(ctx, log) })
 	err = ui.Run(ctx, p.deckDeps(w, monitor, desk, notices, log, logPath))
 	cancel()
 	err = errors.Join(err, desk.close())
