@@ -75,6 +75,11 @@ type Module struct {
 	// with "careful: ". The facts it reports reach Run and Probe as Env.Before.
 	Preview func(ctx context.Context, env Env, args Args) (Findings, error)
 
+	// Allowed is the site file's leave for an action that needs one, or why
+	// there is none; nil if it needs none. A screen asks before it offers the
+	// action, Preview and Run ask again.
+	Allowed func(Allow) error
+
 	// Probe looks from outside whether the action was done: after it, as its
 	// independent post-check, and after a crash, to find out what came of it.
 	// It changes nothing and always reports the fact "done"; nil for read-only

@@ -22,7 +22,7 @@ import (
 
 // real is the four panes of the deck.
 func real(desk *incident.Desk) []pane.Spec {
-	return []pane.Spec{panes.System, panes.Services, panes.Database, checklist.Spec(desk)}
+	return []pane.Spec{panes.System, panes.Services, panes.Database(nil), checklist.Spec(desk)}
 }
 
 // onThatNight starts the deck over a snapshot, with the run of its runbook half

@@ -28,6 +28,7 @@ var Cancel = module(checks.Module{
 	Facts:  signalFacts(),
 	Fail:   "left > 0", Source: "proposed",
 	Timeout: time.Minute,
+	Allowed: cancelling.allowed,
 	Example: "use: pg.cancel\nwith: {sessions: [\"4711@2026-11-23T02:52:01.123456Z\"], reason: holds up twelve others}",
 	Preview: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 		return previewSignal(ctx, env, args, cancelling)
@@ -50,6 +51,7 @@ var Terminate = module(checks.Module{
 	Facts:  signalFacts(),
 	Fail:   "left > 0", Source: "proposed",
 	Timeout: time.Minute,
+	Allowed: terminating.allowed,
 	Example: "use: pg.terminate\nwith: {sessions: [\"4711@2026-11-23T02:52:01.123456Z\"], reason: idle in its transaction for an hour}",
 	Preview: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 		return previewSignal(ctx, env, args, terminating)
@@ -110,11 +112,19 @@ var (
 	terminating = signal{"terminate", "terminated", "pg_terminate_backend", false}
 )
 
+// allowed is the site's leave to signal.
+func (sig signal) allowed(allow checks.Allow) error {
+	if allow.KillSessions {
+		return nil
+	}
+	return checks.Failed(checks.Denied, "this site does not let opsdeck %s sessions: allow: {kill_sessions: true} in the site file would", sig.verb)
+}
+
 // previewSignal shows the sessions as they are now, whom they hold up, and
 // what speaks against it; it refuses what must not be signalled.
 func previewSignal(ctx context.Context, env checks.Env, args checks.Args, sig signal) (checks.Findings, error) {
-	if !env.Site.Allow.KillSessions {
-		return checks.Findings{}, checks.Failed(checks.Denied, "this site does not let opsdeck %s sessions: allow: {kill_sessions: true} in the site file would", sig.verb)
+	if err := sig.allowed(env.Site.Allow); err != nil {
+		return checks.Findings{}, err
 	}
 	s, look, err := lookAtBackends(ctx, env, args)
 	if err != nil {

@@ -72,8 +72,8 @@ func sendSignals(ctx context.Context, env checks.Env, args checks.Args, sig sign
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	if !env.Site.Allow.KillSessions {
-		return checks.Findings{}, checks.Failed(checks.Denied, "this site does not let opsdeck %s sessions", sig.verb)
+	if err := sig.allowed(env.Site.Allow); err != nil {
+		return checks.Findings{}, err
 	}
 	if len(look.found) > 0 {
 		if err := look.refusal(sig); err != nil {

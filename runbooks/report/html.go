@@ -130,7 +130,11 @@ func (s *sheet) item(it Item) {
 		s.exhibit("p", e)
 	}
 	for _, a := range it.Attempts {
-		if a.Action != nil && a.Action.Tail != "" {
+		if a.Action == nil {
+			continue
+		}
+		s.shown(a.Action.Shown)
+		if a.Action.Tail != "" {
 			s.output(a.Action.Tail)
 		}
 	}

@@ -189,6 +189,9 @@ func (m *page) attempt(a Attempt) {
 	if a.Result != nil {
 		m.table([]string{"Fact", "Value"}, factRows(a.Result.Facts))
 	}
+	if a.Action != nil {
+		m.shown(a.Action.Shown)
+	}
 	if a.Action != nil && a.Action.Tail != "" {
 		m.line("Output, its end:")
 		m.line("")
@@ -240,6 +243,9 @@ func actionRows(a *Action) [][]string {
 		}
 	}
 	add("Target", joined(a.Target, a.Fingerprint))
+	for _, g := range a.With {
+		add("With "+g.Name, g.Value)
+	}
 	add("Danger", fmt.Sprint(a.Danger))
 	add("Preview", joined(a.Preview, "sha256 "+a.PreviewSHA))
 	for _, c := range a.Careful {

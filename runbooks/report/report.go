@@ -209,6 +209,8 @@ type Action struct {
 	Danger      int            `json:"danger"`
 	PreviewSHA  string         `json:"preview_sha256"`
 	Preview     string         `json:"preview"`
+	With        []Given        `json:"with,omitempty"`
+	Shown       []Shown        `json:"preview_tables,omitempty"`
 	Careful     []string       `json:"careful,omitempty"`
 	Crash       string         `json:"crash"`
 	Gates       []string       `json:"gates,omitempty"`
@@ -363,7 +365,7 @@ func actionOf(a runbooks.Attempt) *Action {
 	p := a.Armed.Preview
 	act := &Action{
 		Target: p.Target, Fingerprint: p.Fingerprint, Danger: a.Armed.Danger, PreviewSHA: a.Armed.Hash.String(), Preview: p.Note,
-		Crash: a.Armed.Crash, Typed: a.Typed, Signatures: remarksOf(a.Signatures), Confirmed: remarkOf(a.Confirmed), Verify: a.Armed.Verify,
+		With: Asked(a.Armed.With), Shown: shownOf(p.Tables), Crash: a.Armed.Crash, Typed: a.Typed, Signatures: remarksOf(a.Signatures), Confirmed: remarkOf(a.Confirmed), Verify: a.Armed.Verify,
 		Seen: a.Verified, SeenSHA: ResultHash(a.Verified), Resolved: remarkOf(a.Resolved),
 	}
 	for _, d := range p.Detail {

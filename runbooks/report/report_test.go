@@ -84,7 +84,8 @@ func window(t testing.TB, id, evil string, used float64) runbooks.Run {
 	s.did(eve, "notice", 0, runbooks.Noted{Text: "I said" + evil})
 	s.did(eve, "notice", 0, runbooks.Attached{Title: "sessions" + evil, Seen: night, Text: "pid  state\n4711 idle" + evil})
 	preview := checks.Result{Level: checks.OK, Target: "lms" + evil, Note: "rebuild 2 tables" + evil, Fingerprint: "7/16384@db", Detail: []string{"careful: slow" + evil}, At: night}
-	s.did(ada, "compact", 1, runbooks.ActionArmed{Module: "pg.vacuum_full", Danger: 3, Signers: 1, Crash: "it goes on", Preview: preview, Hash: runbooks.Hash{9}, Gates: []runbooks.Gate{{Item: "disk", State: runbooks.Passed}}})
+	preview.Tables = []checks.Table{{Name: "tables" + evil, Columns: []checks.Column{{Name: "table", Type: fact.Text}, {Name: "size", Type: fact.Bytes}}, Rows: [][]fact.Value{{fact.WordValue("public.t" + evil), fact.SizeValue(3 << 20)}}}}
+	s.did(ada, "compact", 1, runbooks.ActionArmed{Module: "pg.vacuum_full", With: map[string]any{"tables": []any{"public.t" + evil, "public.u"}, "room": 2.0}, Danger: 3, Signers: 1, Crash: "it goes on", Preview: preview, Hash: runbooks.Hash{9}, Gates: []runbooks.Gate{{Item: "disk", State: runbooks.Passed}}})
 	s.did(ada, "compact", 0, runbooks.ActionBarred{Reason: "outside the window" + evil})
 	s.did(bob, "compact", 1, runbooks.Signed{Role: "dba" + evil, Preview: runbooks.Hash{9}})
 	s.did(ada, "compact", 1, runbooks.ActionConfirmed{Typed: "lms" + evil, Preview: runbooks.Hash{9}})
@@ -163,7 +164,7 @@ func TestAReportHasWhoWhenWhatAndTheChainsHead(t *testing.T) {
 		t.Error(diff)
 	}
 	for format, got := range all(t, r) {
-		for _, want := range []string{"window-2", "intact and witnessed", "acorn actor alarm", "opsdeck/k3vq", "denied", "not tonight", "known", "99 sleep"} {
+		for _, want := range []string{"window-2", "intact and witnessed", "acorn actor alarm", "opsdeck/k3vq", "denied", "not tonight", "known", "99 sleep", "public.t, public.u", "3 MiB"} {
 			if !strings.Contains(got, want) && !strings.Contains(got, strings.ReplaceAll(want, "/", "&#47;")) {
 				t.Errorf("%s does not say %q", format, want)
 			}

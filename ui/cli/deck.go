@@ -85,7 +85,7 @@ func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices
 	options := theme.Detect(p.Env, theme.Flags{ASCII: p.flags.ascii, Color: p.flags.color})
 	return ui.Deps{
 		Monitor: monitor,
-		Panes:   []pane.Spec{panes.System, panes.Services, panes.Database, checklist.Spec(desk)},
+		Panes:   []pane.Spec{panes.System, panes.Services, panes.Database(w.forbids), checklist.Spec(desk)},
 		Theme:   theme.New(lipgloss.NewRenderer(os.Stdout), options),
 		Host:    who.Host, Site: w.site.Name, User: who.String(), ReadOnly: w.mayNotAct() != "", Zone: w.site.Zone,
 		Notices: notices, Log: log, LogPath: logPath, Env: p.Env,

@@ -304,9 +304,22 @@ func (p *program) printItem(it runbooks.ItemRun) {
 		note = "needs a person"
 	}
 	fmt.Fprintf(p.Stdout, "  %-14s %-22s %s\n", it.State, it.ID, clean.Line(note, 0))
+	p.printAsked(it)
 	if r := it.Result(); r != nil && it.State != runbooks.Passed {
 		for _, b := range r.Why {
 			fmt.Fprintf(p.Stdout, "  %14s %s\n", "", breachText(b))
 		}
+	}
+}
+
+// printAsked shows what an action was asked to do, and what its preview said.
+func (p *program) printAsked(it runbooks.ItemRun) {
+	a, ok := it.Latest()
+	if !ok || a.Armed == nil {
+		return
+	}
+	fmt.Fprintf(p.Stdout, "  %14s previewed: %s\n", "", clean.Line(a.Armed.Preview.Note, 0))
+	for _, g := range report.Asked(a.Armed.With) {
+		fmt.Fprintf(p.Stdout, "  %14s %s: %s\n", "", clean.Line(g.Name, 0), clean.Line(g.Value, 0))
 	}
 }

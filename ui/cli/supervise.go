@@ -232,6 +232,19 @@ func (w *world) mayNotAct() string {
 	return ""
 }
 
+// forbids is why the site as it is now does not allow an action at all; ""
+// if it does.
+func (w *world) forbids(module string) string {
+	m, ok := w.catalog.Lookup(module)
+	if !ok || m.Allowed == nil {
+		return ""
+	}
+	if err := m.Allowed(w.current().Facts().Allow); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // openShelf says which runbooks of an installed supervisor others can change:
 // they would have it act with its rights.
 func (p *program) openShelf(w *world) string {

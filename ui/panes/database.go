@@ -12,25 +12,32 @@ import (
 )
 
 // Database is the pane of the PostgreSQL server: an overview, and the views of
-// database_views.go behind it.
-var Database = pane.Spec{
-	ID: "database", Title: "DATABASE", Order: 3, Min: pane.Size{W: 22, H: 1},
-	Needs: func(s watch.Snapshot) []string {
-		var ids []string
-		for _, name := range databaseChecks {
-			if id, ok := databaseCheck(s, name); ok {
-				ids = append(ids, id)
+// database_views.go behind it. An action that the site does not allow is not
+// offered: forbids gives the reason for a module, "" if it is allowed, from
+// memory and from any goroutine.
+func Database(forbids func(module string) string) pane.Spec {
+	return pane.Spec{
+		ID: "database", Title: "DATABASE", Order: 3, Min: pane.Size{W: 22, H: 1},
+		Needs: databaseNeeds,
+		New: func(pane.Deps) pane.Pane {
+			p := &database{list: newList("waiting for the first answers"), forbids: forbids}
+			for _, v := range views {
+				p.grids = append(p.grids, newGrid(v))
 			}
+			return p
+		},
+	}
+}
+
+// databaseNeeds are the checks of the overview that there are.
+func databaseNeeds(s watch.Snapshot) []string {
+	var ids []string
+	for _, name := range databaseChecks {
+		if id, ok := databaseCheck(s, name); ok {
+			ids = append(ids, id)
 		}
-		return ids
-	},
-	New: func(pane.Deps) pane.Pane {
-		p := &database{list: newList("waiting for the first answers")}
-		for _, v := range views {
-			p.grids = append(p.grids, newGrid(v))
-		}
-		return p
-	},
+	}
+	return ids
 }
 
 // databaseChecks are the modules that the overview reads. Those of the views
@@ -62,6 +69,7 @@ type database struct {
 	snap    watch.Snapshot
 	memory  memory
 	nothing string // why there is nothing to show, "" if there is
+	forbids func(module string) string
 	session string // the timeouts of the session, as the server has them
 }
 

@@ -1,8 +1,10 @@
 package panes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -60,20 +62,24 @@ func (o object) target() string {
 // acting offers what can be proposed for the rows that are marked, else for
 // the one under the cursor.
 func (p *database) acting(g *grid) []pane.Action {
-	act := action("act", "propose an action on the row, or on those marked", "act", func() tea.Cmd { return g.propose() }, "o")
+	act := action("act", "propose an action on the row, or on those marked", "act", func() tea.Cmd { return p.propose(g) }, "o")
 	mark := action("mark", "mark the session, for an action on several", "", done(func() { g.mark(); p.refresh() }), " ")
 	r, ok := g.selected()
 	switch {
 	case !ok:
 		act.Off, mark.Off = "no row under the cursor", "no row under the cursor"
 		return []pane.Action{act, mark}
-	case len(g.picked()) > 0:
+	}
+	if picked := g.picked(); len(picked) > 0 {
+		r = picked[0]
+	}
+	if _, err := p.allowed(objectOf(g.at(), r.cell)); err != nil {
+		act.Off = err.Error()
+	}
+	if len(g.picked()) > 0 {
 		return []pane.Action{act, mark}
 	}
 	o := objectOf(g.at(), r.cell)
-	if _, err := o.deeds(); err != nil {
-		act.Off = err.Error()
-	}
 	if o.kind != "session" || o.began == "" {
 		mark.Off = "only sessions are marked"
 	}
@@ -107,8 +113,29 @@ func (g *grid) picked() []record {
 	return list
 }
 
+// allowed are the deeds of an object that the site allows, or why there are
+// none.
+func (p *database) allowed(o object) ([]deed, error) {
+	deeds, err := o.deeds()
+	if err != nil || p.forbids == nil {
+		return deeds, err
+	}
+	var list []deed
+	for _, d := range deeds {
+		if why := p.forbids(d.module); why != "" {
+			err = errors.New(why)
+			continue
+		}
+		list = append(list, d)
+	}
+	if len(list) > 0 {
+		err = nil
+	}
+	return list, err
+}
+
 // propose lets the person choose what is to be done to the rows.
-func (g *grid) propose() tea.Cmd {
+func (p *database) propose(g *grid) tea.Cmd {
 	rows := g.picked()
 	if len(rows) == 0 {
 		r, ok := g.selected()
@@ -121,23 +148,31 @@ func (g *grid) propose() tea.Cmd {
 	for i, r := range rows {
 		objects[i] = objectOf(g.at(), r.cell)
 	}
-	deeds, err := objects[0].deeds()
+	deeds, err := p.allowed(objects[0])
 	if err != nil {
 		return pane.Notice(checks.Warn, err.Error())
 	}
-	menu := &pane.Menu{Head: "propose for " + several(objects), Choose: func(i int) tea.Cmd { return g.chosen(deeds[i], rows, objects) }}
+	menu := &pane.Menu{Head: "propose for " + several(rows, objects), Choose: func(i int) tea.Cmd { return g.chosen(deeds[i], rows, objects) }}
 	for _, d := range deeds {
 		menu.Items = append(menu.Items, pane.MenuItem{Key: d.letter, Name: d.name, Note: d.note})
 	}
 	return pane.Push(menu)
 }
 
-// several names objects: one in full, more by their number.
-func several(objects []object) string {
-	if len(objects) == 1 {
+// several names objects in a title: one by what a person calls it, more by
+// their number. A session's start is among the parameters, not in the title.
+func several(rows []record, objects []object) string {
+	switch {
+	case len(objects) > 1:
+		return fmt.Sprintf("%d sessions", len(objects))
+	case objects[0].kind != "session":
 		return objects[0].String()
 	}
-	return fmt.Sprintf("%d sessions", len(objects))
+	title := "session " + strconv.Itoa(objects[0].pid)
+	if whose := cmp.Or(rows[0].cell("app").Text, rows[0].cell("user").Text); whose != "" {
+		title += " of " + whose
+	}
+	return title
 }
 
 // chosen proposes the deed; for sessions the reason is asked for first, with
@@ -147,7 +182,7 @@ func (g *grid) chosen(d deed, rows []record, objects []object) tea.Cmd {
 	for i, o := range objects {
 		targets[i] = o.target()
 	}
-	title := d.name + " " + several(objects)
+	title := d.name + " " + several(rows, objects)
 	if !d.sessions {
 		return pane.Propose(d.module, title, map[string]any{d.param: targets})
 	}

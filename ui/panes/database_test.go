@@ -42,7 +42,7 @@ func at(t *testing.T, letter string, snaps ...watch.Snapshot) pane.Pane {
 	if len(snaps) == 0 {
 		snaps = []watch.Snapshot{incident.Looked(incident.Full())}
 	}
-	p := showing(Database, snaps...)
+	p := showing(Database(nil), snaps...)
 	choose(t, p, letter)
 	return p
 }
@@ -67,7 +67,7 @@ func holds(t *testing.T, got string, wants ...string) {
 }
 
 func TestEveryPartOfEveryViewLooksAsRecorded(t *testing.T) {
-	p := showing(Database, incident.Looked(incident.Full()))
+	p := showing(Database(nil), incident.Looked(incident.Full()))
 	var all strings.Builder
 	everyPart(t, p, func(name string) {
 		all.WriteString("== " + name + "\n" + drawn(p, 100, 14) + drawn(p, 40, 7))
@@ -270,7 +270,7 @@ func TestAFilterHoldsInEveryView(t *testing.T) {
 
 // What a view shows is sampled, and nothing else.
 func TestAViewNamesTheChecksItShows(t *testing.T) {
-	p := showing(Database, incident.Full())
+	p := showing(Database(nil), incident.Full())
 	if ids := p.(pane.Looker).Looks(); len(ids) != 0 {
 		t.Errorf("the overview looks at %v", ids)
 	}
@@ -336,7 +336,7 @@ func TestAViewOfAServerThatIsAwayShowsWhatIsKnownWithoutIt(t *testing.T) {
 }
 
 func TestAServerThatIsAwayIsLookedAtFromOutside(t *testing.T) {
-	p := showing(Database, incident.Full(), incident.Away())
+	p := showing(Database(nil), incident.Full(), incident.Away())
 	if ids := p.(pane.Looker).Looks(); !slices.Equal(ids, []string{"pg.host"}) {
 		t.Errorf("looked at is %v", ids)
 	}
@@ -434,6 +434,9 @@ func TestASessionIsProposedByPidAndStartWithAReason(t *testing.T) {
 	if got.Use != "pg.terminate" || fmt.Sprint(got.With) != fmt.Sprint(want) {
 		t.Errorf("got %+v, want %v", got, want)
 	}
+	if got.Title != "terminate session 4411 of lms-worker" {
+		t.Errorf("the title is %q", got.Title)
+	}
 	holds(t, asked, "4411  lms  lms-worker  10.0.0.8  idle in transaction  6 m  frees 12", "nothing is done before you confirm")
 }
 
@@ -454,16 +457,43 @@ func TestSeveralMarkedSessionsAreProposedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsDoneToAnObjectDependsOnItsKind(t *testing.T) {
-	off := func(p pane.Pane) string {
-		for _, a := range p.Actions() {
-			if a.ID == "act" {
-				return a.Off
-			}
+// actOff is why no action can be proposed.
+func actOff(t *testing.T, p pane.Pane) string {
+	t.Helper()
+	for _, a := range p.Actions() {
+		if a.ID == "act" {
+			return a.Off
 		}
-		t.Fatal("there is no act")
-		return ""
 	}
+	t.Fatal("there is no act")
+	return ""
+}
+
+func TestWhatTheSiteDoesNotAllowIsNotOffered(t *testing.T) {
+	forbidden := []string{"pg.cancel", "pg.terminate"}
+	p := showing(Database(func(module string) string {
+		if slices.Contains(forbidden, module) {
+			return "this site does not let opsdeck do that"
+		}
+		return ""
+	}), incident.Looked(incident.Full()))
+	choose(t, p, "b")
+	if why := actOff(t, p); why != "this site does not let opsdeck do that" {
+		t.Errorf("with neither: %q", why)
+	}
+	forbidden = forbidden[1:] // the site file was read again
+	menu := press(t, p, "o")().(pane.PushMsg).Overlay.(*pane.Menu)
+	if len(menu.Items) != 1 || menu.Items[0].Name != "cancel" || actOff(t, p) != "" {
+		t.Errorf("with one of two: %+v", menu.Items)
+	}
+	choose(t, p, "t")
+	if why := actOff(t, p); why != "" {
+		t.Errorf("a table, which nobody forbade: %q", why)
+	}
+}
+
+func TestWhatIsDoneToAnObjectDependsOnItsKind(t *testing.T) {
+	off := func(p pane.Pane) string { return actOff(t, p) }
 	p := at(t, "t")
 	if got, _ := propose(t, p, "v", ""); got.Use != "pg.vacuum" || fmt.Sprint(got.With) != "map[tables:[public.audit_logs]]" {
 		t.Errorf("got %+v", got)
@@ -506,7 +536,7 @@ func TestEvidenceHasAllRowsInFullWidth(t *testing.T) {
 	})
 	text := press(t, at(t, "s", many), "E")().(pane.AttachMsg).Text
 	holds(t, text, "and 116 more rows")
-	overview := press(t, showing(Database, incident.Full()), "E")().(pane.AttachMsg)
+	overview := press(t, showing(Database(nil), incident.Full()), "E")().(pane.AttachMsg)
 	holds(t, overview.Text, "!! blocked  12  by pid 4411")
 	hostile := press(t, at(t, "s", incident.Hostile()), "E")().(pane.AttachMsg).Text
 	if strings.ContainsFunc(hostile, func(r rune) bool { return r < 0x20 && r != '\n' || r == 0x202e }) {

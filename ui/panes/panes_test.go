@@ -96,7 +96,7 @@ var shares = map[string][]pane.Size{
 	"database": {{W: 40, H: 6}, {W: 60, H: 11}, {W: 107, H: 14}, {W: 22, H: 1}, {W: 100, H: 30}},
 }
 
-var specs = []pane.Spec{System, Services, Database}
+var specs = []pane.Spec{System, Services, Database(nil)}
 
 func TestPanesLookAsRecorded(t *testing.T) {
 	ascii := theme.Options{ASCII: true}
@@ -116,7 +116,7 @@ func TestPanesLookAsRecorded(t *testing.T) {
 		})
 	}
 	t.Run("a server that is away", func(t *testing.T) {
-		p := showing(Database, incident.Full(), incident.Away())
+		p := showing(Database(nil), incident.Full(), incident.Away())
 		golden(t, "database-away-100x14.txt", look(p, frame(100, 14, ascii)))
 		golden(t, "database-away-40x6.txt", look(p, frame(40, 6, ascii)))
 	})
@@ -315,7 +315,7 @@ func TestASiteWithoutADatabaseIsToldHowToAddOne(t *testing.T) {
 		}
 	}
 	s.States = kept
-	p := showing(Database, s)
+	p := showing(Database(nil), s)
 	if got := look(p, frame(60, 6, theme.Options{ASCII: true})); !strings.Contains(got, "connections: {postgres:") {
 		t.Errorf("got\n%s", got)
 	}

@@ -115,7 +115,7 @@ func realDatabase(t *testing.T) (pane.Pane, map[string]checks.Result) {
 		res := runner.Run(t.Context(), c)
 		cs, list, results[m.Name] = append(cs, c), append(list, res), res
 	}
-	return showing(Database, watch.Once(time.Now(), cs, list)), results
+	return showing(Database(nil), watch.Once(time.Now(), cs, list)), results
 }
 
 func shownByAView(module string) bool {
