@@ -302,6 +302,7 @@ func ExampleFamily() {
 	// pg.sessions
 	// pg.saturation
 	// pg.sequences
+	// pg.indexes
 	// pg.settings
 	// pg.wraparound
 	// pg.statements

@@ -50,9 +50,9 @@ func (x index) leftover() bool { return !x.Valid && !x.Building && leftoverName.
 
 // advice is what to do about a leftover; nothing is dropped unasked.
 func (x index) advice() string {
-	why := "the copy of a rebuild that failed: drop it, then rebuild again"
+	why := whyNew
 	if leftoverName.FindStringSubmatch(x.Name)[1] == "old" {
-		why = "the old one of a rebuild that succeeded: drop it, nothing is to be rebuilt"
+		why = whyOld
 	}
 	return fmt.Sprintf("DROP INDEX CONCURRENTLY %s; -- %s", ident(x.Schema, x.Name), why)
 }
