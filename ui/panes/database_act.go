@@ -43,6 +43,8 @@ func (o object) deeds() ([]deed, error) {
 		return sessionDeeds, nil
 	case o.kind == "prepared transaction":
 		return nil, errors.New("no session holds it: COMMIT PREPARED or ROLLBACK PREPARED is for whoever prepared it")
+	case o.name == "":
+		return nil, fmt.Errorf("there is no %s yet: its advice is the statement", o.kind)
 	case o.kind == "table":
 		return tableDeeds, nil
 	case o.kind == "index":
