@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 
@@ -37,14 +38,29 @@ func AdHoc(a runbooks.AdHoc) ([]byte, error) {
 
 // adHocTitle is a title that is text in Markdown and one line: what is markup
 // becomes a full stop, so that neither a heading, a link nor a fence begins.
+// Underscores within a word, as in the name of a table, are no markup and stay.
 func adHocTitle(title string) string {
-	title = clean.Line(title, mostTitle)
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if strings.ContainsRune("`*_[]<>#|\\!{}$~&", r) {
-			return '.'
+	runes := []rune(clean.Line(title, mostTitle))
+	for i, r := range runes {
+		if strings.ContainsRune("`*[]<>#|\\!{}$~&", r) || r == '_' && !withinWord(runes, i) {
+			runes[i] = '.'
 		}
-		return r
-	}, title))
+	}
+	return strings.TrimSpace(string(runes))
+}
+
+// withinWord reports whether a letter or digit stands on both sides of the
+// underscores that the one at i belongs to.
+func withinWord(runes []rune, i int) bool {
+	before, after := i, i
+	for before >= 0 && runes[before] == '_' {
+		before--
+	}
+	for after < len(runes) && runes[after] == '_' {
+		after++
+	}
+	ofWord := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	return before >= 0 && after < len(runes) && ofWord(runes[before]) && ofWord(runes[after])
 }
 
 func adHocBlock(a runbooks.AdHoc) ([]byte, error) {

@@ -35,7 +35,7 @@ func TestAValueThatWouldBeReadAsAVariableIsRefused(t *testing.T) {
 }
 
 func TestAnAdHocActionIsADocumentOfOneItem(t *testing.T) {
-	for _, evil := range []string{"plain", "# heading\n- [ ] another", "```yaml action", "a: {b: c}", "ends with \\", "\x1b]0;x\x07", "- [x] done", "'\"\n---\n", "[link](http://x)", "trailing  "} {
+	for _, evil := range []string{"plain", "# heading\n- [ ] another", "```yaml action", "a: {b: c}", "ends with \\", "\x1b]0;x\x07", "- [x] done", "'\"\n---\n", "[link](http://x)", "trailing  ", "of public.audit_logs", "_it_ __is__ a_ _b"} {
 		a := terminate("terminate pid 4711 "+evil, evil)
 		source, err := AdHoc(a)
 		if err != nil {
@@ -53,6 +53,9 @@ func TestAnAdHocActionIsADocumentOfOneItem(t *testing.T) {
 		it := book.Sections[0].Items[0]
 		if it.Use != "pg.terminate" || it.Kind != runbooks.Action || it.With["reason"] != evil {
 			t.Errorf("%q: %s %s %q", evil, it.Kind, it.Use, it.With["reason"])
+		}
+		if evil == "of public.audit_logs" && !strings.HasSuffix(it.Title, evil) {
+			t.Errorf("the title is %q", it.Title)
 		}
 		if use, ok := IsAdHoc(book); !ok || use != "pg.terminate" {
 			t.Errorf("%q: what AdHoc wrote is not recognised:\n%s", evil, source)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/fact"
@@ -49,6 +50,10 @@ func inWords(v any) string {
 		return strings.Join(parts, ", ")
 	case []string:
 		return strings.Join(v, ", ")
+	case string:
+		if d, err := time.ParseDuration(v); err == nil && strings.HasSuffix(v, "ms") { // as durations are kept
+			return fact.FormatDuration(d)
+		}
 	case float64: // as a number comes back from the record
 		return fact.FormatNumber(v)
 	}

@@ -167,13 +167,15 @@ func (p *preview) text(f pane.Frame) []string {
 			lines = append(lines, l)
 		}
 	}
+	for _, t := range a.Armed.Preview.Tables {
+		if len(t.Rows) > 0 {
+			lines = append(lines, "", f.Theme.Title.Render(pane.Plain(t.Name)))
+			lines = append(lines, table(f, t)...)
+		}
+	}
 	if len(a.Armed.Preview.Facts) > 0 {
 		lines = append(lines, "", f.Theme.Title.Render("as it is now"))
 		lines = append(lines, facts(f, a.Armed.Preview)...)
-	}
-	for _, t := range a.Armed.Preview.Tables {
-		lines = append(lines, "", f.Theme.Title.Render(pane.Plain(t.Name)))
-		lines = append(lines, table(f, t)...)
 	}
 	return lines
 }
