@@ -65,6 +65,7 @@ type Unsettled struct {
 // server is a supervisor at work.
 type server struct {
 	o     Options
+	ends  <-chan struct{} // closed when the supervisor is to end
 	tasks sync.WaitGroup
 
 	opening sync.Mutex // one run is prepared at a time; taken before mu
@@ -91,7 +92,7 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{o: o, clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now()}
+	s := &server{o: o, ends: ctx.Done(), clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now()}
 	s.adopt(ctx)
 	s.tasks.Go(func() { s.accept(ctx, listener) })
 	s.tasks.Go(func() { s.retire(ctx, cancel) })
@@ -218,6 +219,6 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()
-	s.tasks.Go(func() { s.tend(ctx, r) })
+	s.tasks.Go(func() { s.tend(r) })
 	return r, nil
 }

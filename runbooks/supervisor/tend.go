@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -25,14 +24,15 @@ type tail struct {
 }
 
 // tend tells the clients of a run what happens in it, and closes it when
-// nobody looks and nothing goes on.
-func (s *server) tend(ctx context.Context, r *drivenRun) {
+// nobody looks and nothing goes on. It ends with the supervisor, whoever the run
+// was opened for: a preview that waits for a signature keeps it no longer.
+func (s *server) tend(r *drivenRun) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var tried time.Time
 	for {
 		select {
-		case <-ctx.Done():
+		case <-s.ends:
 			s.tell(r)
 			return
 		case <-r.local.Changed():
