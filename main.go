@@ -19,6 +19,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/backup"
 	"github.com/advanced-lms/opsdeck/checks/calendar"
+	"github.com/advanced-lms/opsdeck/checks/certbot"
 	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/documents"
@@ -62,6 +63,7 @@ func run() int {
 		Families: []checks.Family{
 			backup.Family(),
 			calendar.Family(),
+			certbot.Family(),
 			command.Family(),
 			docker.Family(),
 			documents.Family(),

@@ -172,6 +172,7 @@ type SiteFacts struct {
 	Purge       map[string]OldRows
 	Cron        map[string]CronJob
 	Logrotate   Logrotate
+	Certbot     Certbot
 	Allow       Allow
 }
 

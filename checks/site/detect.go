@@ -53,6 +53,7 @@ func Detect(ctx context.Context, h Host, reg *checks.Registry) *Site {
 	if config := "/etc/nginx/nginx.conf"; len(h.glob(config)) > 0 {
 		s.Nginx = checks.Nginx{Config: config, Origin: "detected"}
 	}
+	s.Certbot = h.certbot()
 	for range cap(found) {
 		s.Connections = append(s.Connections, <-found...)
 	}

@@ -32,6 +32,7 @@ vars: {}                           # visible below and to runbooks as ${name}
 	if s.Nginx.Config != "" {
 		fmt.Fprintf(&b, "\nnginx: {config: %q}           # see nginx below for what else it takes\n", s.Nginx.Config)
 	}
+	b.WriteString(s.writeCertbot())
 	b.WriteString(`
 # queries:                         # for pg.query, by name; read-only, parameters typed by the statement
 #   active_users: {sql: "SELECT count(DISTINCT user_id) FROM audit_logs WHERE created_at > now() - $1::interval", args: [1h]}
@@ -147,6 +148,19 @@ func quoted(texts []string) string {
 		all[i] = fmt.Sprintf("%q", t)
 	}
 	return strings.Join(all, ", ")
+}
+
+func (s *Site) writeCertbot() string {
+	if s.Certbot.Origin == "" {
+		return "\n# certbot:                         # for certbot.*; config, work, logs and ca where they are not certbot's own\n" +
+			"#  served: {lms.example.com: [\"lms.example.com:443\"]}   # where each certificate is served\n"
+	}
+	var b strings.Builder
+	b.WriteString("\ncertbot:                           # correct where each certificate is served; [] if nowhere that can be asked\n  served:\n")
+	for _, name := range slices.Sorted(maps.Keys(s.Certbot.Served)) {
+		fmt.Fprintf(&b, "    %s: [%s]\n", quote(name), quoted(s.Certbot.Served[name]))
+	}
+	return b.String()
 }
 
 func comment(text string) string {

@@ -51,7 +51,7 @@ func Parse(path string, src []byte, reg *checks.Registry, env func(string) strin
 func (p *builder) sections(root ast.Node) {
 	nodes := map[string]ast.Node{}
 	known := map[string]func(ast.Node){}
-	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "files", "documents", "projects", "archive", "purge", "scans", "loads", "secrets", "nginx", "cron", "logrotate", "allow", "retention", "team", "supervisor"} {
+	for _, name := range []string{"schema", "site", "timezone", "vars", "connections", "services", "limits", "logs", "queries", "backups", "notify", "commands", "maintenance", "files", "documents", "projects", "archive", "purge", "scans", "loads", "secrets", "nginx", "cron", "logrotate", "certbot", "allow", "retention", "team", "supervisor"} {
 		known[name] = func(n ast.Node) { nodes[name] = n }
 	}
 	p.dispatch(root, "the site file", known, "schema", "site")
@@ -61,7 +61,7 @@ func (p *builder) sections(root ast.Node) {
 	}{
 		{"schema", p.schema}, {"site", p.name}, {"timezone", p.zone}, {"vars", p.variables}, {"connections", p.connections},
 		{"logs", p.logs}, {"queries", p.queries}, {"backups", p.backups}, {"limits", p.limits}, {"services", p.services},
-		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"files", p.files}, {"documents", p.documents}, {"projects", p.projects}, {"archive", p.archive}, {"purge", p.purge}, {"scans", p.scans}, {"loads", p.loads}, {"secrets", p.kept}, {"nginx", p.nginx}, {"cron", p.cron}, {"logrotate", p.logrotate}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team}, {"supervisor", p.supervisor},
+		{"notify", p.notify}, {"commands", p.commands}, {"maintenance", p.maintenance}, {"files", p.files}, {"documents", p.documents}, {"projects", p.projects}, {"archive", p.archive}, {"purge", p.purge}, {"scans", p.scans}, {"loads", p.loads}, {"secrets", p.kept}, {"nginx", p.nginx}, {"cron", p.cron}, {"logrotate", p.logrotate}, {"certbot", p.certbot}, {"allow", p.allow}, {"retention", p.retention}, {"team", p.team}, {"supervisor", p.supervisor},
 	} {
 		if n, given := nodes[step.name]; given {
 			step.read(n)

@@ -40,6 +40,7 @@ type Site struct {
 	Nginx       checks.Nginx
 	Cron        map[string]checks.CronJob
 	Logrotate   checks.Logrotate
+	Certbot     checks.Certbot
 	Archive     map[string]checks.OldRows
 	Purge       map[string]checks.OldRows
 	Allow       checks.Allow
@@ -103,7 +104,7 @@ func (s *Site) Secrets() []string { return s.secrets }
 func (s *Site) Facts() checks.SiteFacts {
 	return checks.SiteFacts{
 		Name: s.Name, Zone: s.Zone, Connections: s.Connections, Logs: s.Logs, Queries: s.Queries, Backups: s.Backups,
-		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Loads: s.Loads, Secrets: s.Kept, Nginx: s.Nginx, Cron: s.Cron, Logrotate: s.Logrotate, Allow: s.Allow,
+		Notify: s.Notify, Commands: s.Commands, Maintenance: s.Maintenance, Files: s.Files, Documents: s.Documents, Projects: s.Projects, Archive: s.Archive, Purge: s.Purge, Scans: s.Scans, Loads: s.Loads, Secrets: s.Kept, Nginx: s.Nginx, Cron: s.Cron, Logrotate: s.Logrotate, Certbot: s.Certbot, Allow: s.Allow,
 	}
 }
 

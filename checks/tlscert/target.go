@@ -47,6 +47,12 @@ func checkTargets(value any) error {
 	return nil
 }
 
+// CheckTarget is an error if the text is not a target of this family.
+func CheckTarget(text string) error {
+	_, err := parseTarget(text)
+	return err
+}
+
 func parseTarget(text string) (target, error) {
 	t := target{text: text, addr: text}
 	port := "443"

@@ -15,6 +15,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/backup"
 	"github.com/advanced-lms/opsdeck/checks/calendar"
+	"github.com/advanced-lms/opsdeck/checks/certbot"
 	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/documents"
@@ -51,6 +52,7 @@ func families() []checks.Family {
 	return []checks.Family{
 		backup.Family(),
 		calendar.Family(),
+		certbot.Family(),
 		command.Family(),
 		docker.Family(),
 		documents.Family(),
