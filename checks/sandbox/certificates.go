@@ -80,9 +80,9 @@ func (a *authority) save(dir string) (path string, err error) {
 }
 
 // serveTLS answers handshakes with the certificate until ctx ends and returns
-// the address.
-func serveTLS(ctx context.Context, cert tls.Certificate) (addr string, err error) {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+// the address, by the name that every certificate of the sandbox has.
+func serveTLS(ctx context.Context, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (addr string, err error) {
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: cert})
 	if err != nil {
 		return "", fmt.Errorf("starting the sandbox's TLS listener: %w", err)
 	}
@@ -98,7 +98,7 @@ func serveTLS(ctx context.Context, cert tls.Certificate) (addr string, err error
 			}
 		}
 	}()
-	return l.Addr().String(), nil
+	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port), nil
 }
 
 func shake(conn net.Conn) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/advanced-lms/opsdeck/checks/sandbox/acme"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
 )
 
@@ -118,7 +119,7 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 		}
 		return writeBackups(filepath.Join(s.Dir, "backups"), now)
 	})
-	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr) })
+	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr, &mu, say) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	return err
 }
 
-func (s *Sandbox) startWeb(ctx context.Context, pages *platform, now time.Time, addr *addresses) error {
+func (s *Sandbox) startWeb(ctx context.Context, pages *platform, now time.Time, addr *addresses, mu *sync.Mutex, say func(string, ...any)) error {
 	ca, err := newAuthority(now)
 	if err != nil {
 		return err
@@ -147,10 +148,22 @@ func (s *Sandbox) startWeb(ctx context.Context, pages *platform, now time.Time, 
 	if addr.ca, err = ca.save(s.Dir); err != nil {
 		return err
 	}
-	if addr.tls, err = serveTLS(ctx, cert); err != nil {
+	kept, err := keep(filepath.Join(s.Dir, "certbot"), cert)
+	if err != nil {
 		return err
 	}
-	addr.web, err = pages.serve(ctx)
+	if addr.tls, err = serveTLS(ctx, kept.get); err != nil {
+		return err
+	}
+	if addr.web, err = pages.serve(ctx); err != nil {
+		return err
+	}
+	say("registering certbot at an ACME server")
+	err = s.startCertbot(ctx, kept, addr)
+	if errors.Is(err, errNoCertbot) || errors.Is(err, acme.ErrMissing) {
+		s.miss(mu, err)
+		return nil
+	}
 	return err
 }
 

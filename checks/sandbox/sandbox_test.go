@@ -61,7 +61,7 @@ func TestTheSandboxIsAWholeSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"postgres:", "redis:", "tls.expiry", "backups:", "active_users"} {
+	for _, part := range []string{"postgres:", "redis:", "tls.expiry", "backups:", "active_users", "certbot:"} {
 		if !strings.Contains(string(site), part) {
 			t.Errorf("the site file has no %s:\n%s", part, site)
 		}

@@ -20,6 +20,8 @@ type addresses struct {
 	web         string // base URL
 	tls         string // host:port
 	ca          string // path
+	certbot     string // directory with certbot's own
+	acme        string // path of what the ACME server is known by
 }
 
 // writeSite writes the sandbox's opsdeck.yaml and returns its path.
@@ -34,7 +36,7 @@ func writeSite(a addresses) (string, error) {
 func (a addresses) site() string {
 	sections := []string{
 		"# The sandbox's site: everything in it lives in this directory and ends with the demo.\nschema: 1\nsite: demo\ntimezone: UTC\n",
-		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, oldRows, a.actions(), edge, rotation,
+		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, oldRows, a.actions(), edge, rotation, a.certbotSection(),
 	}
 	return strings.Join(sections, "\n")
 }
