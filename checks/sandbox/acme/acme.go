@@ -59,7 +59,9 @@ func Start(ctx context.Context, dir string, start func(*exec.Cmd) error) (*Serve
 		return nil, err
 	}
 	cmd := exec.Command(binary, "-config", config)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}
+	// By default it rejects nonces and reuses authorisations at random, so that a
+	// renewal without an answer to its challenge succeeds every other time.
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0"}
 	if err := start(cmd); err != nil {
 		return nil, fmt.Errorf("starting pebble: %w", err)
 	}
