@@ -12,7 +12,7 @@ import (
 
 // ofTheHost are the families whose actions work at the host itself, or at what
 // it does for everybody: a test looks at their previews and takes them back.
-var ofTheHost = []string{"host.", "pkg.", "systemd.", "logrotate.", "certbot.", "npm.", "compose.", "docker."}
+var ofTheHost = []string{"host.", "pkg.", "systemd.", "logrotate.", "npm.", "compose.", "docker."}
 
 // TestEveryShippedSectionRunsToItsEndOnTheSandbox walks all that is shipped,
 // the window apart, which has a walk of its own: checks run, actions are
