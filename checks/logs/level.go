@@ -166,6 +166,7 @@ func isUpper(word []byte) bool {
 // of the SQLSTATE, csvMessage of the message.
 const (
 	csvSeverity = 11
+	csvState    = 12
 	csvMessage  = 13
 )
 

@@ -69,10 +69,11 @@ var majorActions = []majorCase{
 
 // notOnMajors: the statements of pg.restore_test are in majorQueries; it needs
 // psql of the server's own version, which the majors' packages do not have.
+// pg.log wants a log, and its statement is in majorQueries.
 // pg.host has no statements, and the signals are sent in majors_signal_test.go.
 // pg.role_password needs a server that asks for passwords; its statements are in
 // majorQueries.
-var notOnMajors = map[string]bool{"pg.restore_test": true, "pg.host": true, "pg.role_password": true, "pg.cancel": true, "pg.terminate": true}
+var notOnMajors = map[string]bool{"pg.restore_test": true, "pg.host": true, "pg.log": true, "pg.role_password": true, "pg.cancel": true, "pg.terminate": true}
 
 func majorSite(site checks.SiteFacts) checks.SiteFacts {
 	site.Queries = map[string]checks.Query{"q": {Name: "q", SQL: "SELECT 1"}}
@@ -87,6 +88,7 @@ func majorSite(site checks.SiteFacts) checks.SiteFacts {
 // copy that a restore test makes, with values for them.
 var majorQueries = map[string][]any{
 	hostSQL:         nil,
+	loggingSQL:      nil,
 	roleStateSQL:    {"postgres"},
 	roleClientsSQL:  {uint32(10)},
 	sourceSQL:       nil,

@@ -114,10 +114,10 @@ func (s *Site) origin(id string) string {
 }
 
 // needs: every check of a server is held while the server itself is away, but
-// for the one that looks at it from outside.
+// for those that look at it from outside.
 func (s *Site) needs(m *checks.Module) []string {
 	ping := map[string]string{"postgres": "pg.ping", "redis": "redis.ping"}[m.Kind]
-	if ping == "" || m.Name == ping || m.Name == "pg.host" {
+	if ping == "" || m.Name == ping || m.Name == "pg.host" || m.Name == "pg.log" {
 		return nil
 	}
 	for _, c := range s.Services {

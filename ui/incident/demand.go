@@ -124,11 +124,12 @@ func settings() *state {
 }
 
 func messages() *state {
-	return check("pg.log", "pg.log", "", "", fact.Number("messages", 3)).
+	return check("pg.log", "pg.log", "", "", fact.Number("panics", 412), fact.Number("errors", 3), fact.Number("lock_waits", 61), fact.Number("messages", 3)).
+		bad(checks.Crit, "02:51", broke("panics", "", "> 0")).
 		table("messages", "count severity class first last message",
-			row(412, "PANIC", "53 insufficient resources", "02:51", "03:07", "could not write to file <path>: No space left on device"),
-			row(61, "LOG", "", "02:52", "03:07", "process <n> still waiting for ShareLock on transaction <n> after <n> ms"),
-			row(3, "ERROR", "42 syntax or access", "02:58", "03:01", "column <name> does not exist"))
+			row(412, "PANIC", "53 out of resources", "02:51", "03:07", "could not write to file \"…\": No space left on device"),
+			row(61, "LOG", "wait for a lock", "02:52", "03:07", "process # still waiting for ShareLock on transaction # after #.# ms"),
+			row(3, "ERROR", "42 syntax, access", "02:58", "03:01", "column \"…\" does not exist"))
 }
 
 // outside is what can be known of the server without SQL.

@@ -114,7 +114,8 @@ var views = []view{
 			columns: columns("line:text")},
 	}},
 	{"log", "l", "what the server's log says, folded", []facet{{
-		check: "pg.log", table: "messages", rows: "message", key: []string{"severity", "class", "message"}, empty: "the log says nothing",
+		check: "pg.log", table: "messages", rows: "message", key: []string{"severity", "class", "message"}, empty: "the log says nothing remarkable",
+		facts: "panics fatals errors refused lock_waits slow messages",
 		columns: columns("count severity class first last message:text"),
 	}}},
 }
