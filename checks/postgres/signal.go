@@ -19,50 +19,39 @@ import (
 // true or the patience is over (signal_work.go).
 
 // Cancel ends what sessions are running and leaves them connected.
-var Cancel = module(checks.Module{
+var Cancel = signalling(cancelling, checks.Module{
 	Name:   "pg.cancel",
 	Doc:    "Cancels the statements that sessions are running; the sessions stay",
-	Effect: checks.Reversible, Danger: 1, Repeatable: true,
-	Crash:  "a signal is sent in an instant; whether the statement still runs tells what became of it",
-	Params: signalParams(),
-	Facts:  signalFacts(),
-	Fail:   "left > 0", Source: "proposed",
-	Timeout: time.Minute,
-	Allowed: cancelling.allowed,
+	Effect: checks.Reversible, Danger: 1,
+	Crash:   "a signal is sent in an instant; whether the statement still runs tells what became of it",
 	Example: "use: pg.cancel\nwith: {sessions: [\"4711@2026-11-23T02:52:01.123456Z\"], reason: holds up twelve others}",
-	Preview: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return previewSignal(ctx, env, args, cancelling)
-	},
-	Run: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return sendSignals(ctx, env, args, cancelling)
-	},
-	Probe: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return probeSignal(ctx, env, args, cancelling)
-	},
 })
 
 // Terminate ends sessions, with the transaction they are in.
-var Terminate = module(checks.Module{
+var Terminate = signalling(terminating, checks.Module{
 	Name:   "pg.terminate",
 	Doc:    "Ends sessions; the transactions they are in are rolled back",
-	Effect: checks.Destructive, Danger: 2, Repeatable: true,
-	Crash:  "a signal is sent in an instant; whether the session is still there tells what became of it",
-	Params: signalParams(),
-	Facts:  signalFacts(),
-	Fail:   "left > 0", Source: "proposed",
-	Timeout: time.Minute,
-	Allowed: terminating.allowed,
+	Effect: checks.Destructive, Danger: 2,
+	Crash:   "a signal is sent in an instant; whether the session is still there tells what became of it",
 	Example: "use: pg.terminate\nwith: {sessions: [\"4711@2026-11-23T02:52:01.123456Z\"], reason: idle in its transaction for an hour}",
-	Preview: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return previewSignal(ctx, env, args, terminating)
-	},
-	Run: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return sendSignals(ctx, env, args, terminating)
-	},
-	Probe: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return probeSignal(ctx, env, args, terminating)
-	},
 })
+
+// signalling completes a module with what both signals have in common.
+func signalling(sig signal, m checks.Module) *checks.Module {
+	m.Repeatable = true
+	m.Params, m.Facts = signalParams(), signalFacts()
+	m.Fail, m.Source, m.Timeout = "left > 0", "proposed", time.Minute
+	m.Preview = func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+		return previewSignal(ctx, env, args, sig)
+	}
+	m.Run = func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+		return sendSignals(ctx, env, args, sig)
+	}
+	m.Probe = func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
+		return probeSignal(ctx, env, args, sig)
+	}
+	return module(m)
+}
 
 // mostSignalled bounds one action: each session is a line of the preview that
 // a person reads.

@@ -115,7 +115,7 @@ var views = []view{
 	}},
 	{"log", "l", "what the server's log says, folded", []facet{{
 		check: "pg.log", table: "messages", rows: "message", key: []string{"severity", "class", "message"}, empty: "the log says nothing remarkable",
-		facts: "panics fatals errors refused lock_waits slow messages",
+		facts:   "panics fatals errors refused lock_waits slow messages",
 		columns: columns("count severity class first last message:text"),
 	}}},
 }
