@@ -40,12 +40,13 @@ candidate AS (
     AND CASE WHEN $2::oid[] IS NOT NULL THEN c.oid = ANY ($2)
              ELSE c.relpages * b.size >= $1::float8 OR (c.reltuples < 0 OR c.relpages = 0) AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) > 0 END
 ), width AS (
-  SELECT c.oid, count(*) = count(s.attname) AS complete, sum((1 - s.null_frac) * s.avg_width) AS data,
-         8 * ceil((23 + CASE WHEN bool_or(s.null_frac > 0) THEN (count(*) + 7) / 8 ELSE 0 END) / 8.0) AS header,
-         bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
-  FROM candidate c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  LEFT JOIN pg_stats s ON s.schemaname = c.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
-  GROUP BY c.oid
+  SELECT c.oid, w.* FROM candidate c CROSS JOIN LATERAL ( -- table by table: the catalogue of all columns is large, the candidates are few
+    SELECT count(*) = count(s.attname) AS complete, sum((1 - s.null_frac) * s.avg_width) AS data,
+           8 * ceil((23 + CASE WHEN bool_or(s.null_frac > 0) THEN (count(*) + 7) / 8 ELSE 0 END) / 8.0) AS header,
+           bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
+    FROM pg_attribute a
+    LEFT JOIN pg_stats s ON s.schemaname = c.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped HAVING count(*) > 0) w
 )
 SELECT c.oid, format('%I.%I', c.nspname, c.relname), c.bytes,
        CASE WHEN w.complete AND NOT c.unseen THEN c.block * ceil(c.tuples / greatest(1, floor((c.block - 24) * c.fill / (4 + w.header + 8 * ceil(w.data / 8))))) END,

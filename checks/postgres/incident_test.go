@@ -229,6 +229,7 @@ func TestEveryPollThroughAPooler(t *testing.T) {
 	t.Parallel()
 	db := scratch(t)
 	db.Exec(t, "CREATE EXTENSION pg_stat_statements")
+	watched(t, db.DSN, 1)
 	dsn := fmt.Sprintf("postgres://%s@127.0.0.1:%d/lms?sslmode=disable", monitor, pgtest.Pooler(t, db, monitor))
 	env := envFor(t, dsn)
 	for name, res := range pollAll(t, env) {

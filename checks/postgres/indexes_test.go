@@ -25,11 +25,13 @@ func TestLeftoversOfARebuildSayWhatToDo(t *testing.T) {
 			db := scratch(t)
 			watch := sessionWith(t, db.DSN, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 1000)")
 			env := envFor(t, db.DSNAs(monitor))
+			watched(t, db.DSN, sessionCap) // one of each role
 			expect(t, run(t, env, Indexes, nil), checks.OK, "")
 			holder := sessionWith(t, db.DSN, tt.began, "SELECT FROM t")
 			work := inBackground(t, watch, db.DSN, nil, "REINDEX INDEX CONCURRENTLY t_pkey")
-			for _, role := range []string{super, monitor, plain} {
-				res := run(t, envFor(t, db.DSNAs(role)), Indexes, nil)
+			roles := map[string]checks.Env{super: envFor(t, db.DSN), monitor: env, plain: envFor(t, db.DSNAs(plain))}
+			for role, env := range roles {
+				res := run(t, env, Indexes, nil)
 				expect(t, res, checks.OK, "")
 				if num(t, res, "building", "") == 0 || num(t, res, "invalid", "") != 0 {
 					t.Errorf("%s, while it is built: %v", role, res.Facts)
@@ -40,8 +42,8 @@ func TestLeftoversOfARebuildSayWhatToDo(t *testing.T) {
 			}
 			eventually(t, watch, "it is cancelled", "NOT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND locktype = 'relation')", work.PgConn().PID())
 			end(t, holder)
-			for _, role := range []string{super, monitor, plain} {
-				res := run(t, envFor(t, db.DSNAs(role)), Indexes, nil)
+			for _, env := range roles {
+				res := run(t, env, Indexes, nil)
 				expect(t, res, checks.Crit, "") // of a primary key
 				contains(t, at(t, res, "indexes", "public."+tt.index, "advice").Text, tt.advice)
 				contains(t, strings.Join(res.Detail, "\n"), tt.advice)

@@ -18,7 +18,8 @@ const (
 )
 
 // A watchman looks from the server's side, as often as it can, how many
-// sessions the package has there and how long one of them waits for a lock.
+// sessions the package has in a database and how long one that polls waits for
+// a lock. What an action waits for it was told to wait for.
 type watchman struct {
 	mu       sync.Mutex
 	sessions int
@@ -27,9 +28,9 @@ type watchman struct {
 }
 
 const watchmanSQL = `
-SELECT count(*)::int, coalesce(max(extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.state_change))) FILTER (WHERE l.pid IS NOT NULL), 0)::float8
+SELECT count(*)::int, coalesce(max(extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.state_change))) FILTER (WHERE l.pid IS NOT NULL AND a.application_name = $1), 0)::float8
 FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND NOT l.granted
-WHERE a.application_name LIKE 'opsdeck/%' AND a.backend_type = 'client backend'`
+WHERE a.application_name LIKE 'opsdeck/%' AND a.backend_type = 'client backend' AND a.datname = current_database()`
 
 // watched watches a scene to its end, and holds it to the manners: no more
 // sessions than may be open, nobody's lock waited for longer than promised.
@@ -74,7 +75,7 @@ func (w *watchman) session(ctx context.Context, dsn string) {
 	for ctx.Err() == nil {
 		var sessions int
 		var wait float64
-		if err := conn.QueryRow(ctx, watchmanSQL).Scan(&sessions, &wait); err != nil {
+		if err := conn.QueryRow(ctx, watchmanSQL, applicationName()).Scan(&sessions, &wait); err != nil {
 			return
 		}
 		w.mu.Lock()

@@ -298,6 +298,7 @@ func ExampleFamily() {
 	// pg.deadtuples
 	// pg.bloat
 	// pg.host
+	// pg.log
 	// pg.replication
 	// pg.sessions
 	// pg.saturation

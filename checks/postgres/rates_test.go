@@ -93,6 +93,7 @@ func TestTransactionsAreRatedBetweenTwoLooks(t *testing.T) {
 func TestAResetOfTheStatisticsGivesNoNegativeRates(t *testing.T) {
 	t.Parallel()
 	db := scratch(t)
+	watched(t, db.DSN, 1)
 	transact(t, db, 200, 0)
 	tps := repeated(t, envFor(t, db.DSNAs(monitor)), TPS, map[string]any{"sample": "100ms"})
 	tps.run(t)

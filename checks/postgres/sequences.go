@@ -49,11 +49,11 @@ type sequence struct {
 // and those whose default draws from it.
 const sequencesSQL = `
 WITH fills AS (
-  SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS attnum FROM pg_depend d
-  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0 AND d.objid >= 16384
+  SELECT d.objid AS seq, d.refobjid AS rel, d.refobjsubid AS attnum FROM pg_sequence s
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
   UNION
-  SELECT d.refobjid, f.adrelid, f.adnum FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
-  WHERE d.refobjid >= 16384
+  SELECT d.refobjid, f.adrelid, f.adnum FROM pg_sequence s
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.seqrelid AND d.classid = 'pg_attrdef'::regclass AND d.deptype = 'n' JOIN pg_attrdef f ON f.oid = d.objid
 ), bound AS (
   SELECT DISTINCT ON (f.seq) f.seq, format('%I.%I.%I', tn.nspname, t.relname, a.attname) AS col, a.atttypid,
          CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 WHEN 'int8'::regtype THEN 9223372036854775807 END::float8 AS most

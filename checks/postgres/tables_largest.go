@@ -26,8 +26,8 @@ type catalogueSums struct {
 
 const catalogueSumsSQL = `
 SELECT coalesce(sum(relpages) FILTER (WHERE relkind IN ('r', 'm')), 0)::float8 * current_setting('block_size')::float8,
-       coalesce(sum(relpages) FILTER (WHERE relkind = 'i' AND relnamespace <> 'pg_toast'::regnamespace), 0)::float8 * current_setting('block_size')::float8,
-       coalesce(sum(relpages) FILTER (WHERE relkind = 't' OR relkind = 'i' AND relnamespace = 'pg_toast'::regnamespace), 0)::float8 * current_setting('block_size')::float8,
+       coalesce(sum(relpages) FILTER (WHERE relkind = 'i' AND relnamespace <> (SELECT 'pg_toast'::regnamespace)), 0)::float8 * current_setting('block_size')::float8,
+       coalesce(sum(relpages) FILTER (WHERE relkind = 't' OR relkind = 'i' AND relnamespace = (SELECT 'pg_toast'::regnamespace)), 0)::float8 * current_setting('block_size')::float8,
        (count(*) FILTER (WHERE relkind IN ('r', 'm') AND NOT relispartition OR relkind = 'p' AND NOT relispartition AND relhassubclass))::int
 FROM pg_class
 WHERE oid >= 16384 AND relkind IN ('r', 'm', 'p', 'i', 't') AND relpersistence <> 't'`

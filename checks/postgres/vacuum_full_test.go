@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,7 @@ func TestKilledInTheMiddleTheServerFinishes(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, append(padded("a", "id % 2 = 0"), padded("b", "id % 2 = 0")...)...)
 	y.own.Token = "opsdeck/killed"
+	watched(t, y.db.DSN, sessionCap) // of two processes: each polls, one acts
 	raw := map[string]any{"tables": []string{"a", "b"}}
 	expect(t, y.preview(t, VacuumFull, raw), checks.OK, "")
 	sitting := sessionWith(t, y.db.DSN, "BEGIN", "LOCK TABLE a IN ACCESS SHARE MODE")
@@ -118,6 +120,9 @@ func TestKilledInTheMiddleTheServerFinishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait() //nolint:errcheck // it was killed
+	seen := cells(t, run(t, y.env, Sessions, nil), "sessions")
+	contains(t, seen, "opsdeck/killed", "VACUUM")
+	contains(t, strings.Join(columnOf(t, run(t, y.env, Locks, nil), "tree", "app"), " "), "opsdeck/killed")
 	res := y.probe(t, VacuumFull, raw)
 	expect(t, res, checks.Crit, "")
 	if !flag(t, res, "running") || flag(t, res, "done") {

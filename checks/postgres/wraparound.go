@@ -73,7 +73,7 @@ const frozenTablesSQL = `
 WITH oldest AS (
   SELECT oid, relname, relnamespace, relkind, relpages, age(relfrozenxid)::float8 AS xids, mxid_age(relminmxid)::float8 AS mxids
   FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relfrozenxid <> '0'
-  ORDER BY greatest(age(relfrozenxid) / current_setting('autovacuum_freeze_max_age')::float8, mxid_age(relminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::float8) DESC, relpages DESC
+  ORDER BY greatest(age(relfrozenxid) / (SELECT current_setting('autovacuum_freeze_max_age')::float8), mxid_age(relminmxid) / (SELECT current_setting('autovacuum_multixact_freeze_max_age')::float8)) DESC, relpages DESC
   LIMIT 20
 )
 SELECT CASE o.relkind WHEN 't' THEN 'TOAST of ' || coalesce(d.refobjid::regclass::text, o.relname) ELSE format('%I.%I', n.nspname, o.relname) END, o.xids, o.mxids,

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
-	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver/pgtest"
 )
 
 // hasty is a server that wants to freeze after as few ids as PostgreSQL lets it.
@@ -119,24 +116,7 @@ func TestAStandbyHoldsXmin(t *testing.T) {
 	t.Parallel()
 	settings := map[string]string{"hot_standby_feedback": "on", "wal_receiver_status_interval": "1s", "max_wal_senders": "4"}
 	primary := ownServer(t, pgserver.Options{Settings: settings})
-	bin, err := pgserver.Find()
-	if err != nil {
-		pgtest.Missing(t, err)
-	}
-	dir := pgtest.Dir(t)
-	if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "pg_basebackup"), "-d", primary.DSN("postgres"), "-D", filepath.Join(dir, "data"),
-		"-R", "-X", "stream", "-c", "fast").CombinedOutput(); err != nil {
-		t.Fatalf("pg_basebackup: %v: %s", err, out)
-	}
-	copied, err := pgserver.Start(t.Context(), pgserver.Options{Dir: dir, Settings: settings})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := copied.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	copied := standbyOf(t, primary, settings)
 	sessionWith(t, copied.DSN("postgres"), "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM pg_class")
 	watch := sessionWith(t, primary.DSN("postgres"))
 	burn(t, watch, "200")
