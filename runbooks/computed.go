@@ -92,10 +92,12 @@ func (r Run) LeadsOut(item string) bool {
 }
 
 // OnlyToAbort reports whether the item is there for a run that is aborted and
-// for nothing else: a run that goes well leaves it alone.
+// for nothing else: a run that goes well leaves it alone. One that a decision
+// leads to is there for that decision too, once it is the one that was made.
 func (r Run) OnlyToAbort(item string) bool {
 	undoes := func(it ItemRun) bool {
-		return it.Undo == item || slices.ContainsFunc(it.Needs, func(n Need) bool { return n.Item == item })
+		chosen := slices.ContainsFunc(it.Options, func(o Option) bool { return o.Item == item && o.Name == it.Choice })
+		return it.Undo == item || chosen || slices.ContainsFunc(it.Needs, func(n Need) bool { return n.Item == item })
 	}
 	return r.State != Aborting && slices.Contains(r.Opened.Abort, item) && !slices.ContainsFunc(r.Items, undoes)
 }

@@ -156,7 +156,11 @@ func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result
 	if armed.Danger >= 3 {
 		armed.Signers = max(1, it.Signers)
 	}
-	return l.append(it.ID, attempt, armed)
+	if err := l.append(it.ID, attempt, armed); err != nil {
+		return err
+	}
+	crash("after-armed")
+	return nil
 }
 
 // dangerOf is the highest of what the runbook, the module and the preview say:

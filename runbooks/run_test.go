@@ -414,3 +414,17 @@ func throughJSON(t *rapid.T, events []runbooks.Event) []runbooks.Event {
 	}
 	return back
 }
+
+// TestAWayBackBelongsToTheDecisionForIt: an item that leaving a run offers and a
+// decision leads to has to be done if that was decided, and else does not apply.
+func TestAWayBackBelongsToTheDecisionForIt(t *testing.T) {
+	for choice, want := range map[string]bool{"open": true, "back": false, "": true} {
+		run := runbooks.Run{ID: "r", State: runbooks.Open, Opened: runbooks.RunOpened{Abort: []string{"put-back"}}, Items: []runbooks.ItemRun{
+			{Step: runbooks.Step{ID: "go", Kind: runbooks.Decide, Options: []runbooks.Option{{Name: "open"}, {Name: "back", Item: "put-back"}}}, Choice: choice},
+			{Step: runbooks.Step{ID: "put-back", Kind: runbooks.Confirm}, State: runbooks.Pending},
+		}}
+		if got := run.OnlyToAbort("put-back"); got != want {
+			t.Errorf("decided %q: only to abort is %v", choice, got)
+		}
+	}
+}

@@ -82,3 +82,43 @@ func TestTheNextDeckShowsWhatTheLastOneBegan(t *testing.T) {
 		})
 	}
 }
+
+// TestTheScreenIsRightSoonAfterTheSupervisorDied: the supervisor dies by kill -9
+// under an action that ends in the same moment. The deck starts the next one,
+// which finds the result, records it, looks from outside, and tells. How long
+// that took is logged, and asserted nowhere: the host may be busy.
+func TestTheScreenIsRightSoonAfterTheSupervisorDied(t *testing.T) {
+	longest := time.Duration(0)
+	for range 3 {
+		w := newWard(t, "until [ -e $(dirname $0)/release ]; do sleep 0.02; done")
+		t.Cleanup(func() { endSupervisor(t, w.dir) })
+		term := w.deck()
+		term.Send("x")
+		term.WaitFor("if it dies")
+		term.Send("y")
+		term.WaitFor("running")
+		until(t, "the action runs", func() bool { return w.effects() == 1 })
+		pids := supervisorsOf(t, w.dir)
+		if len(pids) != 1 {
+			t.Fatalf("%d supervisors", len(pids))
+		}
+		began := time.Now()
+		if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(w.dir, "release"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		term.WaitUntil("the action has passed", func(s string) bool { return strings.Contains(s, "[x]") && strings.Contains(s, "1/1") })
+		longest = max(longest, time.Since(began))
+		if next := supervisorsOf(t, w.dir); len(next) != 1 || next[0] == pids[0] {
+			t.Errorf("supervisors %v after %v", next, pids)
+		}
+		if n := w.effects(); n != 1 {
+			t.Errorf("it was done %d times", n)
+		}
+		term.Send("q")
+		term.Wait()
+	}
+	t.Logf("from the supervisor's death to the right state on the screen: %v at most", longest.Round(time.Millisecond))
+}

@@ -106,26 +106,31 @@ func TestAFullDiskStopsActionsAndLosesNothing(t *testing.T) {
 	}
 }
 
-// endSupervisor ends the supervisor that a command left behind for a minute.
-func endSupervisor(t *testing.T, dir string) {
+// supervisorsOf are the processes that supervise a state directory in dir.
+func supervisorsOf(t *testing.T, dir string) (pids []int) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range commands {
-		raw, _ := os.ReadFile(path) // it may have ended
+		raw, _ := os.ReadFile(path) // it may have ended; a zombie has no command line
 		words := strings.Split(string(raw), "\x00")
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err == nil && len(words) > 1 && words[1] == "supervise" && strings.Contains(string(raw), dir) {
-			syscall.Kill(pid, syscall.SIGTERM)
-			until(t, "the supervisor is gone", func() bool {
-				_, err := os.Stat(path)
-				left, _ := os.ReadFile(path) // a zombie has no command line
-				return err != nil || len(left) == 0
-			})
+			pids = append(pids, pid)
 		}
 	}
+	return pids
+}
+
+// endSupervisor ends the supervisor that a command left behind for a minute.
+func endSupervisor(t *testing.T, dir string) {
+	t.Helper()
+	for _, pid := range supervisorsOf(t, dir) {
+		syscall.Kill(pid, syscall.SIGTERM)
+	}
+	until(t, "the supervisor is gone", func() bool { return len(supervisorsOf(t, dir)) == 0 })
 }
 
 // TestADirectoryThatCannotKeepARecordIsSaid: read-only, somebody else's. Looking

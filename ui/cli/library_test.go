@@ -100,7 +100,7 @@ func TestTheWindowCoversTheGuideInTheRightOrder(t *testing.T) {
 			t.Errorf("%s does not come before %s", pair[0], pair[1])
 		}
 	}
-	if book.Window == nil || !window.InWindow() || !slices.Equal(window.Abort, []string{"maint-off", "notify-abort"}) || window.Mode != runbooks.ReadDo {
+	if book.Window == nil || !window.InWindow() || !slices.Equal(window.Abort, []string{"maint-off", "put-back", "notify-abort"}) || window.Mode != runbooks.ReadDo {
 		t.Errorf("%+v", window)
 	}
 	for _, it := range window.Items {

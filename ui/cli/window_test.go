@@ -127,7 +127,6 @@ func TestTheMaintenanceWindowIsWalkedToItsEnd(t *testing.T) {
 	}
 	w.must(w.s.Confirm("smoke-login", map[string]string{"works": "yes", "by": "the test"}))
 	w.must(w.s.Decide("go", "open"))
-	w.must(w.s.Skip("put-back", "the site is opened", time.Time{}))
 	w.does("maint-off")
 	if got := statusOf(t, page); got != http.StatusOK {
 		t.Errorf("the opened site answers %d", got)
@@ -169,10 +168,14 @@ func TestAWindowThatIsLeftOpensTheSite(t *testing.T) {
 	w.must(w.s.Confirm("notice", map[string]string{"sent_at": "2020-01-01 10:00", "link": "https://tickets.example.com/1"}))
 	w.must(w.s.OverrideWindow("a rehearsal on the sandbox", time.Now().Add(time.Hour)))
 	w.does("maint-on")
+	if err := w.s.Confirm("put-back", map[string]string{"what": "nothing"}); err == nil {
+		t.Error("put back in a run that nobody leaves")
+	}
 	w.must(w.s.Abort("the backup cannot be made"))
 	if run := w.s.Run(); run.State != runbooks.Aborting || run.WaysOut()[0].ID != "maint-off" {
 		t.Fatalf("the run is %s, the way out %v", run.State, run.WaysOut())
 	}
+	w.must(w.s.Confirm("put-back", map[string]string{"what": "nothing was changed yet"}))
 	w.does("maint-off")
 	if got := statusOf(t, page); got != http.StatusOK {
 		t.Errorf("the opened site answers %d", got)
