@@ -91,6 +91,12 @@ func (w *ward) serve(point string) *exec.Cmd {
 	cmd := exec.Command(w.bin, "supervise", "--site", filepath.Join(w.dir, "opsdeck.yaml"), "--state", filepath.Join(w.dir, "state"))
 	cmd.Env = append(os.Environ(), "OPSDECK_CRASH_AT="+point)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	log, err := os.OpenFile(filepath.Join(w.state(), "supervisor.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
