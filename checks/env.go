@@ -369,7 +369,7 @@ type Findings struct {
 
 	// Of a Preview only.
 	Fingerprint string   // identity of the target: system identifier, database and host; compared again just before the effect
-	Locks       []string // what no other action on this host may touch meanwhile: "postgres:lms", "file:/srv/lms/maintenance.flag"
+	Locks       []string // what no other action on this host may touch meanwhile: "postgres:lms@7712700727815643242", "file:/srv/lms/maintenance.flag"
 }
 
 // A Table is a small typed table: top processes, slow statements, mounts.

@@ -181,7 +181,7 @@ func (p *plan) fingerprint() string {
 func (p *plan) locks() []string {
 	locks := []string{"file:" + p.set.source.Dir}
 	if p.server != nil {
-		locks = append(locks, "postgres:"+p.source.Database)
+		locks = append(locks, p.source.Lock())
 	}
 	return locks
 }

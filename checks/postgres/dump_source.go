@@ -18,6 +18,13 @@ type Source struct {
 // Major is the server's major version.
 func (s Source) Major() int { return s.Version / 10000 }
 
+// Lock is what an action on the database holds for itself, against every run on
+// this host. A name alone is that of many: the cluster tells them apart, by
+// whatever address it is reached.
+func (s Source) Lock() string { return databaseLock(s.Database, s.Identifier) }
+
+func databaseLock(name, cluster string) string { return "postgres:" + name + "@" + cluster }
+
 // Fingerprint names the database so that it is known again: "7412.../16384".
 func (s Source) Fingerprint() string {
 	return s.Identifier + "/" + strconv.FormatUint(uint64(s.OID), 10)

@@ -246,7 +246,7 @@ func (u *upkeep) fingerprint(targets []uint32) string {
 // preview is the part of a preview that all have.
 func (u *upkeep) preview(what string, targets []uint32, note string) checks.Findings {
 	f := checks.Findings{
-		Target: u.database.Name, Fingerprint: u.fingerprint(targets), Locks: []string{"postgres:" + u.database.Name}, Note: note,
+		Target: u.database.Name, Fingerprint: u.fingerprint(targets), Locks: []string{databaseLock(u.database.Name, u.database.Cluster)}, Note: note,
 		Facts: []fact.Fact{fact.Number(what, len(targets)), fact.Number("skipped", len(u.left))},
 	}
 	for _, why := range u.left {

@@ -308,3 +308,20 @@ func TestTheInstantOfThePreviewIsNotLaterThanItself(t *testing.T) {
 		t.Error("a millisecond later counts as not done")
 	}
 }
+
+// TestTwoServersWithOneNameDoNotHoldEachOtherUp: what an action holds is the
+// database of a cluster, and many clusters have one of that name.
+func TestTwoServersWithOneNameDoNotHoldEachOtherUp(t *testing.T) {
+	t.Parallel()
+	y := newYard(t, "CREATE TABLE users (id int)")
+	locks := y.preview(t, Analyze, nil).Locks
+	source, err := serverOf(t, y.env).Source(t.Context())
+	if err != nil || source.Identifier == "" {
+		t.Fatalf("%+v %v", source, err)
+	}
+	other := source
+	other.Identifier = "1"
+	if len(locks) != 1 || locks[0] != source.Lock() || source.Lock() == other.Lock() {
+		t.Errorf("%q, of the source %q, of another cluster %q", locks, source.Lock(), other.Lock())
+	}
+}

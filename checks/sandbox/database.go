@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
 )
 
@@ -43,6 +47,12 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 	if err := applySchema(ctx, server.DSN(database)); err != nil {
 		return err
 	}
+	if opts.Bloat > 0 {
+		say("making a table of %s, half of it dead", fact.FormatBytes(float64(opts.Bloat)))
+		if err := bloat(ctx, server.DSN(database), opts.Bloat); err != nil {
+			return err
+		}
+	}
 	mu.Lock()
 	addr.owner, addr.verify = server.DSN(database), server.DSN("postgres")
 	addr.postgres, addr.postgresLog = server.DSNAs("opsdeck_monitor", database), server.LogFile()
@@ -50,3 +60,32 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 	traffic(ctx, server.DSN(database))
 	return nil
 }
+
+// bloatedRow is what a row of the bloated table takes, its indexes left out.
+const bloatedRow = 455
+
+// bloat makes a table of that many bytes, indexes left out, and deletes every second row, before
+// any session is there whose old snapshot would keep them.
+func bloat(ctx context.Context, dsn string, bytes int64) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("connecting to the sandbox's database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))                                              //nolint:errcheck // the sandbox's own server
+	for _, sql := range strings.Split(fmt.Sprintf(bloatSQL, max(1, bytes/bloatedRow)), ";") { // each commits: what is deleted is dead for everybody
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("making the bloated table: %w", err)
+		}
+	}
+	return nil
+}
+
+const bloatSQL = `SET log_min_duration_statement = -1;
+CREATE TABLE public.quiz_answers (id bigint, quiz_id int, answer text) WITH (autovacuum_enabled = false);
+INSERT INTO public.quiz_answers SELECT g, (g::bigint * 7919) %% 1000003, repeat(md5(g::text), 12) FROM generate_series(1, %d) g;
+ALTER TABLE public.quiz_answers ADD PRIMARY KEY (id);
+CREATE INDEX ON public.quiz_answers (quiz_id);
+CREATE INDEX ON public.quiz_answers (answer);
+DELETE FROM public.quiz_answers WHERE id %% 2 = 0;
+ANALYZE public.quiz_answers;
+GRANT SELECT ON public.quiz_answers TO opsdeck_monitor`

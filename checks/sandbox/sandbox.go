@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,15 @@ type Options struct {
 	// Fetch allows PostgreSQL to be downloaded when the machine has none.
 	Fetch bool
 
+	// Bloat is how many bytes a table has, indexes left out, that is half dead
+	// rows, so that rebuilding it is worth it and takes a while; 0: there is none.
+	Bloat int64
+
+	// Group is a Unix group whose members may read the site file, which then
+	// names a socket for a supervisor that they may come to; 0: nobody but the
+	// owner. The supervisor is the caller's to start.
+	Group int
+
 	Now func() time.Time
 }
 
@@ -36,6 +46,9 @@ type Options struct {
 type Sandbox struct {
 	Dir  string
 	Site string // path of its opsdeck.yaml
+
+	// Socket is where the site's supervisor is expected; "": in its state.
+	Socket string
 
 	// Missing says, one line each, which components this machine could not
 	// give and how to get them; the rest of the sandbox works without.
@@ -104,6 +117,12 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	}
 	now := opts.Now()
 	addr := addresses{dir: s.Dir}
+	if opts.Group > 0 {
+		if err := s.letIn(opts.Group); err != nil {
+			return err
+		}
+		addr.socket, addr.group = s.Socket, opts.Group
+	}
 	pages := &platform{closedBy: filepath.Join(s.Dir, "maintenance.flag"), requests: earlierRequests, errors: earlierErrors, databaseUp: func() bool { return addr.postgres != "" }, redisUp: func() bool { return addr.redis != "" }}
 
 	group, gctx := errgroup.WithContext(ctx)
@@ -134,6 +153,16 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	s.Site, err = writeSite(addr)
 	say("ready")
 	return err
+}
+
+// letIn makes the folder of the socket, which a group may enter.
+func (s *Sandbox) letIn(group int) error {
+	dir := filepath.Join(s.Dir, "run")
+	if err := cmp.Or(os.Mkdir(dir, 0o700), os.Chown(dir, -1, group), os.Chmod(dir, 0o750)); err != nil { // whatever the umask is
+		return fmt.Errorf("making the folder of the supervisor's socket: %w", err)
+	}
+	s.Socket = filepath.Join(dir, "s.sock")
+	return nil
 }
 
 func (s *Sandbox) startWeb(ctx context.Context, pages *platform, now time.Time, addr *addresses, mu *sync.Mutex, say func(string, ...any)) error {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,9 @@ type addresses struct {
 	ca          string // path
 	certbot     string // directory with certbot's own
 	acme        string // path of what the ACME server is known by
+
+	socket string // of the supervisor; "": none of its own
+	group  int    // whose members may read the site file; 0: nobody
 }
 
 // writeSite writes the sandbox's opsdeck.yaml and returns its path.
@@ -30,6 +34,11 @@ func writeSite(a addresses) (string, error) {
 	if err := os.WriteFile(path, []byte(a.site()), 0o600); err != nil {
 		return "", fmt.Errorf("writing the sandbox's site file: %w", err)
 	}
+	if a.group > 0 {
+		if err := cmp.Or(os.Chown(path, -1, a.group), os.Chmod(path, 0o640)); err != nil {
+			return "", fmt.Errorf("letting the group read the sandbox's site file: %w", err)
+		}
+	}
 	return path, nil
 }
 
@@ -37,6 +46,9 @@ func (a addresses) site() string {
 	sections := []string{
 		"# The sandbox's site: everything in it lives in this directory and ends with the demo.\nschema: 1\nsite: demo\ntimezone: UTC\n",
 		a.vars(), a.connections(), a.services(), a.logs(), a.backups(), queries, oldRows, a.actions(), edge, rotation, a.certbotSection(),
+	}
+	if a.socket != "" {
+		sections[0] += "supervisor: {socket: " + a.socket + "}\n"
 	}
 	return strings.Join(sections, "\n")
 }

@@ -50,6 +50,16 @@ func listen(o Options) (*net.UnixListener, func(), error) {
 	}, nil
 }
 
+// Serves reports whether a supervisor serves the state directory now.
+func Serves(dir string) bool {
+	lock, err := os.OpenFile(filepath.Join(dir, "supervisor.lock"), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer lock.Close() //nolint:errcheck // nothing was written
+	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
 // bind makes the socket. Its path may be longer than an address can be, so it
 // is reached through its open folder.
 func bind(socket string, group int) (*net.UnixListener, error) {

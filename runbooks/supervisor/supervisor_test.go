@@ -27,12 +27,19 @@ var diskModule = &checks.Module{Name: "sys.disk", Doc: "d", Run: func(context.Co
 	return checks.Findings{}, nil
 }}
 
+// watching is a book that waits for an hour.
+const watching = "watching"
+
 func book(id string) runbooks.Runbook {
+	items := []runbooks.Item{
+		{ID: "disk", Title: "Disk", Kind: runbooks.Check, Use: "sys.disk", Module: diskModule},
+		{ID: "look", Title: "Look", Kind: runbooks.Manual},
+	}
+	if id == watching {
+		items = append(items, runbooks.Item{ID: "watch", Title: "Watch", Kind: runbooks.Hold, Hold: runbooks.Waiting{For: time.Hour}})
+	}
 	return runbooks.Runbook{ID: id, Path: id + ".md", Source: []byte("# " + id), Hash: runbooks.Hash{1}, Sections: []runbooks.Section{{
-		ID: "all", Title: "All", Items: []runbooks.Item{
-			{ID: "disk", Title: "Disk", Kind: runbooks.Check, Use: "sys.disk", Module: diskModule},
-			{ID: "look", Title: "Look", Kind: runbooks.Manual},
-		},
+		ID: "all", Title: "All", Items: items,
 	}}}
 }
 
@@ -308,4 +315,32 @@ func FuzzAFrame(f *testing.F) {
 			t.Error("an error without words")
 		}
 	})
+}
+
+// TestASupervisorThatIsEndedEnds although a watch goes on and somebody looks at
+// it: the next one goes on with the watch.
+func TestASupervisorThatIsEndedEnds(t *testing.T) {
+	h := newHouse(t)
+	h.serve()
+	s := h.open(watching)
+	defer s.Close()
+	if err := s.Start("watch"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it watches", func() bool { return state(s, "watch") == runbooks.Running })
+	h.stop()
+	select {
+	case err := <-h.done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the supervisor waits for the watch")
+	}
+	h.serve()
+	defer h.end()
+	until(t, "the next one watches", func() bool { return s.Err() == nil && state(s, "watch") == runbooks.Running })
+	if supervisor.Serves(t.TempDir()) || !supervisor.Serves(h.dir) {
+		t.Error("who is served is not known")
+	}
 }

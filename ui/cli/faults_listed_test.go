@@ -46,6 +46,10 @@ var faults = map[string][]string{
 	"hostile text in everything that a report tells":                    {"TestHostileTextStaysText"},
 	"a start that nobody saw":                                           {"TestALateStartIsRefused"},
 	"the host goes down under a step":                                   {"TestAStrangersSignalLeavesNoResult"},
+	"a supervisor that is told to end under a watch":                    {"TestASupervisorThatIsEndedEnds"},
+	"a whole window on the demo, with the line lost in it":              {"TestAWindowOnTheDemoWithEverythingInIt"},
+	"two servers with databases of one name":                            {"TestTwoServersWithOneNameDoNotHoldEachOtherUp"},
+	"an action that would end after its window":                         {"TestAnActionIsToldWhatItDoesToTheWindowsTime"},
 	"a run that is left with the site closed":                           {"TestLeavingARunReopensTheSiteFirst", "TestAWindowThatIsLeftOpensTheSite"},
 }
 
