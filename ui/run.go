@@ -32,6 +32,11 @@ func Run(ctx context.Context, d Deps) error {
 		return fmt.Errorf("showing the deck: %w", err)
 	}
 	defer unraw()
+	gone, release, err := hungUp(keys.Fd())
+	if err != nil {
+		return fmt.Errorf("showing the deck: %w", err)
+	}
+	defer release()
 	m := newModel(ctx, d)
 	go m.painter.run()
 	done := make(chan struct{})
@@ -43,6 +48,8 @@ func Run(ctx context.Context, d Deps) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
+	case <-gone:
+		stop()
 	case <-m.leave:
 	case <-m.painter.ended:
 		stop() // it can only have panicked

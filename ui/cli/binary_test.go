@@ -240,3 +240,28 @@ func TestADroppedLineEndsTheDeck(t *testing.T) {
 	term.HangUp()
 	term.Wait() // the test's own deadline is the limit: a deck that stays would spin
 }
+
+// TestADroppedLineEndsADeckThatNoSignalReaches: in a session of its own, as
+// under "su -c", nothing tells a process that its terminal is gone but the
+// terminal. A deck that stays would be taken for somebody who is at the run.
+func TestADroppedLineEndsADeckThatNoSignalReaches(t *testing.T) {
+	dir := t.TempDir()
+	site := filepath.Join(dir, "opsdeck.yaml")
+	if err := os.WriteFile(site, []byte("schema: 1\nsite: unheard\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	term := screen.Start(t, 80, 24, append(os.Environ(), "HOME="+t.TempDir()), lookPath(t, "setsid"), "--wait", built(t), "--site", site, "--state", t.TempDir())
+	term.WaitFor("SYSTEM")
+	decks := func() []int { return processesOf(t, "--site", dir) }
+	if len(decks()) == 0 {
+		t.Fatal("there is no deck")
+	}
+	term.HangUp()
+	term.Wait()
+	t.Cleanup(func() {
+		for _, pid := range decks() {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	until(t, "the deck has ended", func() bool { return len(decks()) == 0 })
+}

@@ -107,7 +107,14 @@ func TestAFullDiskStopsActionsAndLosesNothing(t *testing.T) {
 }
 
 // supervisorsOf are the processes that supervise a state directory in dir.
-func supervisorsOf(t *testing.T, dir string) (pids []int) {
+func supervisorsOf(t *testing.T, dir string) []int {
+	t.Helper()
+	return processesOf(t, "supervise", dir)
+}
+
+// processesOf are the processes of opsdeck whose first argument is that word and
+// which name dir.
+func processesOf(t *testing.T, word, dir string) (pids []int) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -117,7 +124,7 @@ func supervisorsOf(t *testing.T, dir string) (pids []int) {
 		raw, _ := os.ReadFile(path) // it may have ended; a zombie has no command line
 		words := strings.Split(string(raw), "\x00")
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && len(words) > 1 && words[1] == "supervise" && strings.Contains(string(raw), dir) {
+		if err == nil && len(words) > 1 && words[1] == word && strings.Contains(string(raw), dir) {
 			pids = append(pids, pid)
 		}
 	}

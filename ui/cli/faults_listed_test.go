@@ -20,6 +20,7 @@ var faults = map[string][]string{
 	"the supervisor dies while decks are open":                          {"TestADeckFindsTheNextSupervisor", "TestTheScreenIsRightSoonAfterTheSupervisorDied"},
 	"the supervisor dies while a step is being cancelled":               {"TestCancellingIsGoneOnWithByTheNextSession"},
 	"two supervisors on one state directory":                            {"TestASupervisorIsAloneAndGoesWhenNothingIsLeft"},
+	"a line that drops without a word":                                  {"TestADroppedLineEndsTheDeck", "TestADroppedLineEndsADeckThatNoSignalReaches"},
 	"an ssh client killed during VACUUM FULL, a restore and a hold":     {"TestADroppedLineEndsNothing"},
 	"a hold over the end of its session":                                {"TestAHoldEndsEarlyOnFailureAndOutlivesItsSession"},
 	"disk full while recording":                                         {"TestAFullDiskStopsActionsAndLosesNothing", "TestTheBallastIsGivenUpForTheRecord", "TestAFailedAppendLatchesUntilReopened"},
