@@ -78,3 +78,28 @@ func TestASmallDatabaseHasNoBloatWorthTheName(t *testing.T) {
 	expect(t, res, checks.OK, "")
 	contains(t, res.Note, "no table of 100 MiB")
 }
+
+// One table is measured when it is named, by a role that may, and waits for
+// nobody.
+func TestOneTableIsMeasuredExactly(t *testing.T) {
+	t.Parallel()
+	db := scratch(t)
+	db.Exec(t, "CREATE TABLE \"Partly Empty\" AS SELECT g AS id, repeat('x', 400) AS pad FROM generate_series(1, 10000) g", "DELETE FROM \"Partly Empty\" WHERE id % 5 < 2")
+	exact := map[string]any{"exact": `public."Partly Empty"`}
+	res := run(t, envFor(t, db.DSNAs(monitor)), Bloat, exact)
+	expect(t, res, checks.Unknown, checks.Missing)
+	contains(t, res.Err, "pgstattuple")
+	db.Exec(t, "CREATE EXTENSION pgstattuple")
+	watched(t, db.DSN, sessionCap) // one of each role
+	env := envFor(t, db.DSNAs(monitor))
+	res = run(t, env, Bloat, exact)
+	expect(t, res, checks.Warn, "")
+	if share := num(t, res, "worst_bloat", ""); share < 35 || share > 50 {
+		t.Errorf("two in five rows are gone, and %v %% are measured", share)
+	}
+	contains(t, cells(t, res, "tables"), `public."Partly Empty" | `, " | exact")
+	expect(t, run(t, envFor(t, db.DSNAs(plain)), Bloat, exact), checks.Unknown, checks.Denied)
+	expect(t, run(t, env, Bloat, map[string]any{"exact": "public.nobody"}), checks.Unknown, checks.NoData)
+	sessionWith(t, db.DSN, "BEGIN", "LOCK TABLE \"Partly Empty\"")
+	expect(t, run(t, env, Bloat, exact), checks.Unknown, checks.Timeout)
+}

@@ -42,6 +42,7 @@ var majorCases = []majorCase{
 	{module: Tables, says: says("ok", "ok", "ok")},
 	{module: DeadTuples, raw: map[string]any{"min_dead": 100}, says: says("ok", "ok", "ok")},
 	{module: Bloat, says: says("ok", "ok", "ok")},
+	{module: Bloat, raw: map[string]any{"exact": "public.audit_logs"}, says: says("warn", "warn", "unknown: denied")},
 	{module: Sessions, says: says("ok", "ok", "unknown: denied")},
 	{module: Statements, says: says("ok", "ok", "unknown: denied")},
 	{module: Progress, says: says("ok", "ok", "unknown: denied")},

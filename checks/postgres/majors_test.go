@@ -118,7 +118,7 @@ func newMajor(t *testing.T, version int, heard *recorder) major {
 }
 
 var majorScene = []string{
-	"CREATE EXTENSION pg_stat_statements",
+	"CREATE EXTENSION pg_stat_statements", "CREATE EXTENSION pgstattuple",
 	"CREATE TABLE held (n int)", "INSERT INTO held VALUES (1)", "CREATE TABLE locked ()",
 	"CREATE TABLE audit_logs (id bigserial PRIMARY KEY, action text NOT NULL, created_at timestamptz NOT NULL)",
 	"CREATE TABLE audit_logs_archive (LIKE audit_logs INCLUDING ALL)",

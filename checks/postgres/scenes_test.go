@@ -167,7 +167,8 @@ func TestEveryPollOfTwentyThousandTables(t *testing.T) {
 	if os.Getenv(largeEnv) == "" {
 		t.Skip(largeEnv + " is not set")
 	}
-	db := twentyThousand(t)
+	db := pgtest.Large(t)
+	makeRoles(t, db.Server)
 	sessionWith(t, db.DSN, "BEGIN", "LOCK TABLE t1, t2, t3 IN ACCESS EXCLUSIVE MODE")
 	watched(t, db.DSN, 1)
 	env := envFor(t, db.DSNAs(monitor))

@@ -48,6 +48,8 @@ type allSessions struct {
 	holders []otherHolder
 	missing partial
 	tree    lockTree
+
+	processors map[int]float64 // see Server.processors
 }
 
 func sessions(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
@@ -59,6 +61,7 @@ func sessions(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 	if err != nil {
 		return checks.Findings{Target: s.Target()}, err
 	}
+	seen.processors = s.processors(env, seen.rows)
 	f := seen.findings()
 	f.Target, f.Detail = s.Target(), slices.Concat(via.lines(), seen.missing)
 	limit := args.Int("limit")

@@ -131,14 +131,14 @@ func (a allSessions) table(limit int) checks.Table {
 	t := checks.Table{Name: "sessions", Columns: []checks.Column{
 		{Name: "pid", Type: fact.Count}, {Name: "state", Type: fact.Text}, {Name: "xact", Type: fact.Duration}, {Name: "query_age", Type: fact.Duration},
 		{Name: "state_age", Type: fact.Duration}, {Name: "wait", Type: fact.Text}, {Name: "blocked_by", Type: fact.Text}, {Name: "frees", Type: fact.Count},
-		{Name: "xmin", Type: fact.Count, Unit: "transactions"}, {Name: "locks", Type: fact.Text}, {Name: "database", Type: fact.Text}, {Name: "user", Type: fact.Text},
+		{Name: "cpu", Type: fact.Percent}, {Name: "xmin", Type: fact.Count, Unit: "transactions"}, {Name: "locks", Type: fact.Text}, {Name: "database", Type: fact.Text}, {Name: "user", Type: fact.Text},
 		{Name: "app", Type: fact.Text}, {Name: "client", Type: fact.Text}, {Name: "kind", Type: fact.Text}, {Name: "began", Type: fact.Text}, {Name: "query", Type: fact.Text},
 	}}
 	rows := a.ordered()
 	for _, b := range rows[:min(limit, len(rows))] {
 		t.Rows = append(t.Rows, []fact.Value{
 			fact.NumberValue(b.PID), word(b.State), age(b.XactAge), age(b.QueryAge), age(b.StateAge), word(b.Wait), fact.WordValue(pids(b.By)),
-			fact.NumberValue(a.tree.frees(b.PID)), fact.NumberValue(orZero(b.Xmin)), a.held(b), word(b.Database), word(b.User),
+			fact.NumberValue(a.tree.frees(b.PID)), a.cpu(b), fact.NumberValue(orZero(b.Xmin)), a.held(b), word(b.Database), word(b.User),
 			word(b.App), word(b.Client), word(b.Kind), word(b.Began), fact.WordValue(shown(b.Query)),
 		})
 	}

@@ -23,6 +23,7 @@ var SettingsInForce = module(checks.Module{
 		{Name: "hints", Type: fact.Count, Unit: "settings", Doc: "settings under which the server does not say what an incident would need"},
 		{Name: "checksum_failures", Type: fact.Count, Worse: fact.Higher, Optional: true, Doc: "damaged pages found since the statistics were reset; absent where the cluster has no checksums"},
 		{Name: "checksum_failure_age", Type: fact.Duration, Worse: fact.Lower, Optional: true, Doc: "time since the last one"},
+		{Name: "extensions_behind", Type: fact.Count, Unit: "extensions", Worse: fact.Higher, Optional: true, Doc: "extensions of the database that are older than what the server has of them, as after an upgrade"},
 		{Name: "file_errors", Type: fact.Count, Worse: fact.Higher, Optional: true, Doc: "lines of the configuration files that the server would not take; absent where this role may not read them"},
 	},
 	Warn: "pending_restart > 0 or dangerous > 0 or file_errors > 0", Fail: "checksum_failures > 0", Source: "pgmonitor, check_pgactivity",
@@ -102,8 +103,33 @@ func settingsInForce(ctx context.Context, env checks.Env, _ checks.Args) (checks
 		d.report(&f)
 	}
 	reportSettings(&f, found)
+	if err := s.behind(ctx, &f, &missing); err != nil {
+		return f, err
+	}
 	f.Detail = append(f.Detail, missing...)
 	return f, nil
+}
+
+// extensionsSQL finds extensions that an upgrade of the server left behind.
+const extensionsSQL = `
+SELECT e.extname::text, e.extversion, a.default_version FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
+WHERE a.default_version <> e.extversion ORDER BY 1`
+
+// behind reports extensions that are older than what the server has of them.
+func (s *Server) behind(ctx context.Context, f *checks.Findings, missing *partial) error {
+	type old struct{ Name, Has, Could string }
+	found, why, err := part[old](ctx, s, "versions of extensions", extensionsSQL)
+	if err != nil {
+		return err
+	}
+	if missing.miss("whether extensions are behind is", why); why != "" {
+		return nil
+	}
+	f.Facts = append(f.Facts, fact.Number("extensions_behind", len(found)))
+	for _, e := range found {
+		f.Detail = append(f.Detail, fmt.Sprintf("extension %s is %s, the server has %s: ALTER EXTENSION %s UPDATE", word(e.Name).Text, word(e.Has).Text, word(e.Could).Text, word(e.Name).Text))
+	}
+	return nil
 }
 
 // fileErrors reports the lines that are wrong, and gives each setting that

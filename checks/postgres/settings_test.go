@@ -147,3 +147,21 @@ func restarted(t *testing.T, server *pgserver.Server, settings map[string]string
 	})
 	return again
 }
+
+func TestAnExtensionThatAnUpgradeLeftBehindIsFound(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t, pgserver.Options{Settings: sound})
+	conn := sessionWith(t, server.DSN("postgres"), "CREATE EXTENSION pg_stat_statements VERSION '1.8'")
+	env := envFor(t, server.DSNAs(monitor, "postgres"))
+	res := run(t, env, SettingsInForce, nil)
+	if n := num(t, res, "extensions_behind", ""); n != 1 {
+		t.Errorf("%v extensions are behind", n)
+	}
+	contains(t, strings.Join(res.Detail, "\n"), "extension pg_stat_statements is 1.8, the server has 1.", "ALTER EXTENSION pg_stat_statements UPDATE")
+	if _, err := conn.Exec(t.Context(), "ALTER EXTENSION pg_stat_statements UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	if n := num(t, run(t, env, SettingsInForce, nil), "extensions_behind", ""); n != 0 {
+		t.Errorf("%v extensions are behind", n)
+	}
+}

@@ -11,7 +11,7 @@ import (
 func database() []*state {
 	ping := check("pg.ping", "pg.ping", "PostgreSQL 16.4, primary, up 41 d", calm60,
 		fact.Flag("ok", true), fact.Dur("latency", ms(0.9)), fact.Dur("up", 41*24*time.Hour), fact.Word("version", "16.4"), fact.Flag("recovery", false),
-		fact.Word("statement_timeout", "5s"), fact.Word("lock_timeout", "50ms"))
+		fact.Word("statement_timeout", "5s"), fact.Word("lock_timeout", "50ms"), fact.Pct("own", 0.4))
 	ping.Result.Target = "advanced_lms_prod at localhost"
 	conn := check("pg.connections", "pg.connections", "", "...................................................=========",
 		fact.Pct("used", 83.5), fact.Flag("full", false), fact.Number("connections", 81), fact.Number("usable", 97), fact.Number("active", 44), fact.Number("idle", 20), fact.Number("idle_in_tx", 17), fact.Number("waiting", 12),

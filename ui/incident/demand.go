@@ -24,7 +24,14 @@ func Began(pid int) string { return fmt.Sprintf("2026-11-23T02:%02d:11.%06dZ", p
 func sessions() *state {
 	const db, selecting = "advanced_lms_prod", "SELECT * FROM enrollments WHERE id = $1 FOR UPDATE"
 	session := func(pid int, state string, xact, query, since any, wait, by string, frees int, xmin any, locks, user, app, client, sql string) []fact.Value {
-		return row(pid, state, xact, query, since, wait, by, frees, xmin, locks, db, user, app, client, "client backend", Began(pid), sql)
+		cpu := any(0.0)
+		switch {
+		case state == "idle":
+			cpu = blank
+		case wait == "" || wait == "IO:DataFileExtend":
+			cpu = float64(pid%100) + 0.4
+		}
+		return row(pid, state, xact, query, since, wait, by, frees, cpu, xmin, locks, db, user, app, client, "client backend", Began(pid), sql)
 	}
 	m := 372 * time.Second
 	rows := [][]fact.Value{
@@ -44,7 +51,7 @@ func sessions() *state {
 	s := check("pg.sessions", "pg.sessions", "", "", fact.Number("sessions", len(rows)), fact.Number("active", 13), fact.Number("waiting", 11), fact.Number("idle_in_tx", 1),
 		fact.Dur("oldest_xact", 372*time.Second), fact.Number("xmin_age", 812_400), fact.Word("xmin_holder", "pid 4411 lms-worker"))
 	s.Result.Detail = []string{"locks of other sessions are read at most every 2 s"}
-	return s.table("sessions", "pid state xact query_age state_age wait blocked_by frees xmin locks database user app client kind began query", rows...)
+	return s.table("sessions", "pid state xact query_age state_age wait blocked_by frees cpu xmin locks database user app client kind began query", rows...)
 }
 
 func saturation() *state {

@@ -213,7 +213,7 @@ func TestTheCursorStaysOnItsSessionWhileRowsMove(t *testing.T) {
 
 func TestColumnsShiftBesideTheFirst(t *testing.T) {
 	p := at(t, "s")
-	holds(t, drawn(p, 60, 10), "of 15 columns")
+	holds(t, drawn(p, 60, 10), "of 16 columns")
 	press(t, p, "right", "right", "right", "right", "right", "right")
 	got := drawn(p, 60, 10)
 	holds(t, got, "from 8", " 4411", "state age")
@@ -376,7 +376,7 @@ func TestDrawingMakesNoRows(t *testing.T) {
 	}
 	f := frame(120, 30, asciiOnly)
 	if n := testing.AllocsPerRun(20, func() { g.draw(f, p.session, nil) }); n > 1500 {
-		t.Errorf("%v allocations to draw 16 rows of 15 columns", n)
+		t.Errorf("%v allocations to draw 16 rows of 16 columns", n)
 	}
 }
 

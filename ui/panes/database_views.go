@@ -101,9 +101,9 @@ var views = []view{
 			columns: columns("table:object xid_age mxid_age size")},
 	}},
 	{"settings", "e", "what differs, and what waits for a restart", []facet{
-		{name: "all", check: "pg.settings", table: "settings", rows: "setting", facts: "pending_restart dangerous hints checksum_failures file_errors", empty: "no setting differs from its default",
+		{name: "all", check: "pg.settings", table: "settings", rows: "setting", facts: "pending_restart dangerous hints checksum_failures file_errors extensions_behind", empty: "no setting differs from its default",
 			columns: columns("setting:object value unit pending:loud next hint:object boot reset source file:object")},
-		{name: "pending restart", check: "pg.settings", table: "settings", rows: "setting", facts: "pending_restart dangerous hints checksum_failures file_errors", empty: "nothing waits for a restart",
+		{name: "pending restart", check: "pg.settings", table: "settings", rows: "setting", facts: "pending_restart dangerous hints checksum_failures file_errors extensions_behind", empty: "nothing waits for a restart",
 			columns: columns("setting:object value unit pending:loud next hint:object boot reset source file:object"),
 			only:    func(cell func(string) fact.Value) bool { return cell("pending").Bool() }},
 	}},
@@ -124,7 +124,7 @@ var views = []view{
 func sessionFacets() []facet {
 	all := facet{
 		name: "all", check: "pg.sessions", table: "sessions", rows: "session", key: sessionKey,
-		columns: columns("pid:ident state xact:aged wait blocked_by:loud frees:loud query_age:aged state_age:aged user database app client xmin:loud locks:object query:rest"),
+		columns: columns("pid:ident state xact:aged wait blocked_by:loud frees:loud query_age:aged state_age:aged cpu user database app client xmin:loud locks:object query:rest"),
 		facts:   "active waiting idle_in_tx oldest_xact xmin_age xmin_holder", empty: "no other session",
 	}
 	with := func(name, empty string, only func(func(string) fact.Value) bool) facet {

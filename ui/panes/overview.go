@@ -163,8 +163,8 @@ func deadLines(s source) []line {
 
 func serverLines(s source) []line {
 	return []line{{
-		id: "server", name: "server", value: s.say("latency", ""), level: s.level("", "ok", "latency", "up", "recovery"), trend: s.trend("latency", ""),
-		note: join(s.limits("", "latency", "up"), s.facts.Note, s.facts.Target),
+		id: "server", name: "server", value: s.say("latency", ""), level: s.level("", "ok", "latency", "up", "recovery", "changed"), trend: s.trend("latency", ""),
+		note: join(s.limits("", "latency", "up"), s.facts.Note, s.part("own polling", "own", "", " of a session"), s.facts.Target),
 	}}
 }
 
