@@ -43,8 +43,8 @@ func (a Actor) Identity() string {
 // logins, or two users of whom neither's login is known. A name that is only
 // claimed under the same user id, or one person as two users, is not enough.
 func (a Actor) Differs(other Actor) bool {
-	if a.Login != "" && other.Login != "" {
-		return a.Login != other.Login
+	if a.Login != "" || other.Login != "" { // one who has a login may have taken another user to be without
+		return a.Login != "" && other.Login != "" && a.Login != other.Login
 	}
 	return a.UID != other.UID && a.Identity() != other.Identity()
 }

@@ -32,7 +32,7 @@ var faults = map[string][]string{
 	"the wall clock set back and forward":                               {"TestAClockThatIsSetChangesNoOrderAndNoDuration", "TestAWatchLastsAsLongAsItSaysWhateverTheClockIsSetTo", "TestAFreshnessIsAnAgeWhateverTheClockIsSetTo"},
 	"two engineers on one run":                                          {"TestTwoEngineersOneDriver", "TestEightClientsBeginAnActionOnce", "TestWhatIsDoneInOneDeckIsSeenInEveryOther"},
 	"two runs on one target":                                            {"TestTwoRunsDoNotWorkAtOneTarget", "TestATargetHasOneHolderWhoSaysWhoItIs"},
-	"a second person under another login, and one who only claims it":   {"TestTwoPeopleAtAnInstalledSupervisor", "TestWhatAConfirmationNeeds"},
+	"a second person under another login, and one who only claims it":   {"TestTwoPeopleAtAnInstalledSupervisor", "TestWhatAConfirmationNeeds", "TestTwoPeopleAreTwoOnlyByTheKernelsWord"},
 	"database away, out of slots, behind a pooler, a standby":           {"TestConnectionsFromFewToFull", "TestAStandbyIsRefused", "TestActingRefusesAPooler"},
 	"a database that is slow to cancel":                                 {"TestCancellingADeedCancelsItAtTheServer", "TestCancelledVacuumFullLeavesTheTableAsItWas"},
 	"a command that floods, never ends, ignores TERM, holds the pipe":   {"TestAFloodThroughTheWholeStack", "TestCancellingEndsEverythingThatWasStarted", "TestTenGigabytesOfOutputAreCountedAndCut"},
