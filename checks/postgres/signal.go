@@ -38,7 +38,7 @@ var Terminate = signalling(terminating, checks.Module{
 
 // signalling completes a module with what both signals have in common.
 func signalling(sig signal, m checks.Module) *checks.Module {
-	m.Repeatable = true
+	m.Repeatable, m.Allowed = true, sig.allowed
 	m.Params, m.Facts = signalParams(), signalFacts()
 	m.Fail, m.Source, m.Timeout = "left > 0", "proposed", time.Minute
 	m.Preview = func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
