@@ -169,6 +169,7 @@ func TestEveryPollOfTwentyThousandTables(t *testing.T) {
 	}
 	db := pgtest.Large(t)
 	makeRoles(t, db.Server)
+	db.Exec(t, "GRANT pg_read_all_data TO "+monitor, "ANALYZE t1")
 	sessionWith(t, db.DSN, "BEGIN", "LOCK TABLE t1, t2, t3 IN ACCESS EXCLUSIVE MODE")
 	watched(t, db.DSN, 1)
 	env := envFor(t, db.DSNAs(monitor))

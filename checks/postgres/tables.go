@@ -59,7 +59,7 @@ func tables(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return f, err
 	}
 	sinceLastWeek(env, sizes, s.now())
-	total := sums.Heap + sums.Indexes + sums.Toast
+	total := sums.Size
 	for i, t := range sizes {
 		total += t.total() - found[i].catalogued()
 	}

@@ -20,14 +20,12 @@ func (r relation) catalogued() float64 { return r.total() - r.Guessed }
 // catalogueSums are over all relations that are not the system's own: those
 // have OIDs below 16384.
 type catalogueSums struct {
-	Heap, Indexes, Toast float64 // bytes
-	Tables               int
+	Size   float64 // bytes, indexes and TOAST included
+	Tables int
 }
 
 const catalogueSumsSQL = `
-SELECT coalesce(sum(relpages) FILTER (WHERE relkind IN ('r', 'm')), 0)::float8 * current_setting('block_size')::float8,
-       coalesce(sum(relpages) FILTER (WHERE relkind = 'i' AND relnamespace <> (SELECT 'pg_toast'::regnamespace)), 0)::float8 * current_setting('block_size')::float8,
-       coalesce(sum(relpages) FILTER (WHERE relkind = 't' OR relkind = 'i' AND relnamespace = (SELECT 'pg_toast'::regnamespace)), 0)::float8 * current_setting('block_size')::float8,
+SELECT coalesce(sum(relpages), 0)::float8 * current_setting('block_size')::float8,
        (count(*) FILTER (WHERE relkind IN ('r', 'm') AND NOT relispartition OR relkind = 'p' AND NOT relispartition AND relhassubclass))::int
 FROM pg_class
 WHERE oid >= 16384 AND relkind IN ('r', 'm', 'p', 'i', 't') AND relpersistence <> 't'`
