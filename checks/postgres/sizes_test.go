@@ -168,3 +168,17 @@ func TestWithoutCountersDeadTuplesAreUnknown(t *testing.T) {
 	db.Exec(t, "ALTER DATABASE "+db.Name+" SET track_activities = off")
 	expect(t, run(t, envFor(t, db.DSN), Connections, nil), checks.Unknown, checks.Missing)
 }
+
+func TestADatabaseThatGrewIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	db := scratch(t)
+	env := envFor(t, db.DSNAs(monitor))
+	env.History = aWeekAgo{1 << 20}
+	check, problems := checks.NewCheck(DBSize, "size", nil, checks.Rules{Warn: checks.Rule{Text: "size_growth > 20% and size > 1MiB", Source: "test"}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	expect(t, checktest.RunCheck(t, checks.NewRunner(env, nil), check), checks.Warn, "")
+	env.History = aWeekAgo{1 << 40}
+	expect(t, checktest.RunCheck(t, checks.NewRunner(env, nil), check), checks.OK, "")
+}

@@ -230,3 +230,16 @@ func FuzzInfo(f *testing.F) {
 		}
 	})
 }
+
+func TestAServerThatAnswersSlowlyIsAmber(t *testing.T) {
+	s := start(t, "--enable-debug-command", "yes")
+	e := env(t, s.connection())
+	check, _ := checks.NewCheck(Ping, "cache", nil, checks.Rules{})
+	runner := checks.NewRunner(e, nil)
+	judged(t, runner.Run(t.Context(), check), checks.OK, "")
+	busy := make(chan struct{})
+	go func() { defer close(busy); s.do(t, "DEBUG", "SLEEP", "1.5") }()
+	time.Sleep(200 * time.Millisecond) // the server sleeps and says so to nobody
+	judged(t, runner.Run(t.Context(), check), checks.Warn, "connect")
+	<-busy
+}

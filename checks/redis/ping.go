@@ -20,12 +20,13 @@ var Ping = module(checks.Module{
 	Facts: []fact.Spec{
 		{Name: "ok", Type: fact.Bool, Doc: "the server answered PING with PONG", Worse: fact.Lower},
 		{Name: "latency", Type: fact.Duration, Doc: "time of one PING on an open connection", Worse: fact.Higher, Optional: true},
+		{Name: "connect", Type: fact.Duration, Doc: "time to connect, to log in and to be answered once: a server that was busy makes a client wait here", Worse: fact.Higher, Optional: true},
 		{Name: "role", Type: fact.Text, Doc: "master or slave, as the server calls it", Optional: true},
 		{Name: "version", Type: fact.Text, Doc: "version of the server", Optional: true},
 		{Name: "up", Type: fact.Duration, Doc: "time since the server was started", Worse: fact.Lower, Optional: true},
 		{Name: "problem", Type: fact.Text, Doc: "why it did not answer", Optional: true},
 	},
-	Warn: "latency > 100ms", Fail: "ok == false", Source: "proposed",
+	Warn: "latency > 100ms or connect > 500ms", Fail: "ok == false", Source: "proposed",
 	Timeout: 6 * time.Second,
 	Every:   10 * time.Second,
 	Example: "use: redis.ping\nfail: ok == false or latency > 1s",
@@ -55,7 +56,7 @@ func ping(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, 
 	f := checks.Findings{
 		Target: s.options.Addr,
 		Note:   "PONG in " + fact.FormatDuration(times.answer.Round(time.Microsecond)),
-		Facts:  []fact.Fact{fact.Flag("ok", true), fact.Dur("latency", times.answer)},
+		Facts:  []fact.Fact{fact.Flag("ok", true), fact.Dur("latency", times.answer), fact.Dur("connect", times.connect)},
 		Phases: []checks.Phase{{Name: "connect", Took: times.connect}, {Name: "ping", Took: times.answer}},
 	}
 	s.introduce(inner, &f)
