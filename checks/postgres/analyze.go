@@ -27,7 +27,7 @@ var Analyze = module(checks.Module{
 })
 
 func planAnalyze(ctx context.Context, env checks.Env, args checks.Args) (*upkeep, []userTable, error) {
-	u, err := survey(ctx, env, nil)
+	u, err := survey(ctx, env, unworked)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -97,6 +97,9 @@ func createExtension(ctx context.Context, env checks.Env, args checks.Args) (che
 	err = u.server.act(ctx, deed{token: env.Token, settings: map[string]string{
 		"lock_timeout": milliseconds(args.Duration("lock_timeout")), "search_path": "public", checkInterval: givesUp,
 	}, say: env.Printf}, func(ctx context.Context, conn *pgx.Conn) error {
+		if err := u.claim(ctx, conn); err != nil {
+			return err
+		}
 		_, err := conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS "+ident(name))
 		return err
 	})

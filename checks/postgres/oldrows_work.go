@@ -36,7 +36,12 @@ func removeOldRows(ctx context.Context, env checks.Env, args checks.Args, p *old
 	err := p.server.act(ctx, deed{token: env.Token, settings: map[string]string{
 		"lock_timeout": milliseconds(args.Duration("lock_timeout")), "statement_timeout": milliseconds(args.Duration("statement_timeout")),
 		"idle_in_transaction_session_timeout": idleTimeout, "row_security": "off", checkInterval: givesUp,
-	}, say: env.Printf}, w.all)
+	}, say: env.Printf}, func(ctx context.Context, conn *pgx.Conn) error {
+		if err := p.upkeep.claim(ctx, conn); err != nil {
+			return err
+		}
+		return w.all(ctx, conn)
+	})
 	f := checks.Findings{Target: p.database.Name, Detail: w.detail}
 	f.Facts = []fact.Fact{
 		fact.Number(name, w.gone), fact.Number("batches", w.batches), fact.Flag("stopped", w.stopped != ""),

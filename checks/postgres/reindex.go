@@ -283,7 +283,7 @@ func reindex(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 		return checks.Findings{}, err
 	}
 	work := labour{
-		env: env, upkeep: p.upkeep, exclusive: true, deadline: args.Duration("deadline"),
+		env: env, upkeep: p.upkeep, deadline: args.Duration("deadline"),
 		settings:   map[string]string{"lock_timeout": "0"}, // a timeout in the middle leaves an invalid index
 		statements: func(_ job, name string) []string { return []string{"REINDEX INDEX CONCURRENTLY " + name} },
 		failed:     func(job) string { return "an invalid index may be left: the next preview names it" },

@@ -24,12 +24,11 @@ type job struct {
 
 // labour is how an action works at its jobs, one after the other.
 type labour struct {
-	env       checks.Env
-	upkeep    *upkeep
-	jobs      []job
-	exclusive bool // no other rewrite of this database at the same time
-	settings  map[string]string
-	deadline  time.Duration // for all jobs together; 0: the action's own
+	env      checks.Env
+	upkeep   *upkeep
+	jobs     []job
+	settings map[string]string
+	deadline time.Duration // for all jobs together; 0: the action's own
 
 	// statements are the SQL of a job; name is the target as it is called now.
 	statements func(j job, name string) []string
@@ -90,10 +89,8 @@ func (l *labour) do(ctx context.Context) (outcome, error) {
 	}
 	d := deed{token: l.env.Token, settings: l.settings, notice: notice, say: l.env.Printf}
 	err := l.upkeep.server.act(ctx, d, func(ctx context.Context, conn *pgx.Conn) error {
-		if l.exclusive {
-			if err := l.upkeep.claim(ctx, conn); err != nil {
-				return err
-			}
+		if err := l.upkeep.claim(ctx, conn); err != nil {
+			return err
 		}
 		return l.each(ctx, conn, &o)
 	})
@@ -156,7 +153,7 @@ func currentName(ctx context.Context, conn *pgx.Conn, oid uint32) (string, error
 	return ident(schema, name), err
 }
 
-// claimSpace is the first key of the advisory lock that a rewrite holds; the
+// claimSpace is the first key of the advisory lock that an action holds; the
 // second is the database's OID. It spells "opsd".
 const claimSpace = 0x6f707364
 
@@ -165,8 +162,9 @@ SELECT coalesce((SELECT 'session ' || l.pid || ' (' || coalesce(a.usename, '?') 
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.database = $2 AND l.classid = $1 AND l.objid = $2 AND l.pid <> pg_catalog.pg_backend_pid() LIMIT 1), '')`
 
-// claim takes the database's advisory lock, which ends with the session: two
-// rewrites at once would need the room twice and wait for each other.
+// claim takes the database's advisory lock, which ends with the session: the
+// lock on the target that others on this host see is not seen from another
+// host, and two at once would wait for each other and need the room twice.
 func (u *upkeep) claim(ctx context.Context, conn *pgx.Conn) error {
 	var got bool
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::int, $2::oid::bigint::int)", claimSpace, u.database.OID).Scan(&got); err != nil {
@@ -183,7 +181,7 @@ func (u *upkeep) claim(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func claimed(database, by string) error {
-	return checks.Failed(checks.Refused, "tables of %s are being rewritten already, by %s", database, by)
+	return checks.Failed(checks.Refused, "%s is being worked on already, by %s", database, by)
 }
 
 // unclaimed refuses in the preview what claim would refuse later.
@@ -194,6 +192,9 @@ func (u *upkeep) unclaimed(ctx context.Context, r *reading) error {
 	}
 	return err
 }
+
+// unworked is unclaimed for a survey that reads nothing more.
+func unworked(ctx context.Context, u *upkeep, r *reading) error { return u.unclaimed(ctx, r) }
 
 // deadlineParam bounds an action beyond the item's own timeout.
 func deadlineParam(cut string) checks.Param {

@@ -35,7 +35,7 @@ var Vacuum = module(checks.Module{
 })
 
 func planVacuum(ctx context.Context, env checks.Env, args checks.Args) (*upkeep, []userTable, error) {
-	u, err := survey(ctx, env, nil)
+	u, err := survey(ctx, env, unworked)
 	if err != nil {
 		return nil, nil, err
 	}

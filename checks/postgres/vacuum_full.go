@@ -212,7 +212,7 @@ func vacuumFull(ctx context.Context, env checks.Env, args checks.Args) (checks.F
 		return checks.Findings{}, err
 	}
 	work := labour{
-		env: env, upkeep: u, exclusive: true, deadline: args.Duration("deadline"),
+		env: env, upkeep: u, deadline: args.Duration("deadline"),
 		settings: map[string]string{"lock_timeout": milliseconds(args.Duration("lock_timeout"))},
 		statements: func(_ job, name string) []string {
 			if args.Bool("vacuum") {
