@@ -26,16 +26,17 @@ type listed struct {
 	Query                       []byte
 }
 
-// listedSQL leaves the server's own processes out, which belong to no
+// listedSQL knows no age of what is not there: greatest(0, NULL) would be 0. It
+// leaves the server's own processes out, which belong to no
 // database, and asks for blockers only where the server says that a lock is
 // waited for: each call takes the lock manager's partitions for a moment.
 const listedSQL = `
 SELECT a.pid, coalesce(a.backend_type, ''), coalesce(a.usename::text, ''), coalesce(a.datname::text, ''), coalesce(a.application_name, ''),
        coalesce(host(a.client_addr), CASE WHEN a.backend_type IN ('client backend', 'walsender') THEN 'local' ELSE '' END),
        coalesce(a.state, CASE WHEN a.backend_type = 'client backend' THEN 'starting' ELSE '' END), coalesce(a.wait_event_type || ':' || a.wait_event, ''),
-       greatest(0, extract(epoch FROM clock_timestamp() - a.xact_start))::float8,
+       CASE WHEN a.xact_start IS NOT NULL THEN greatest(0, extract(epoch FROM clock_timestamp() - a.xact_start))::float8 END,
        CASE WHEN a.state IN ('active', 'fastpath function call') THEN greatest(0, extract(epoch FROM clock_timestamp() - a.query_start))::float8 END,
-       greatest(0, extract(epoch FROM clock_timestamp() - a.state_change))::float8,
+       CASE WHEN a.state_change IS NOT NULL THEN greatest(0, extract(epoch FROM clock_timestamp() - a.state_change))::float8 END,
        greatest(age(a.backend_xmin), age(a.backend_xid))::float8,
        CASE WHEN a.wait_event_type = 'Lock' THEN pg_blocking_pids(a.pid) END,
        coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ''),

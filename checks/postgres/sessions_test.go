@@ -55,6 +55,10 @@ func TestAChainThreeDeepIsATreeWithItsIdleRootFirst(t *testing.T) {
 		t.Error("the session that looks is in its own list")
 	}
 
+	if xact := columnOf(t, quiet, "sessions", "xact"); xact[slices.Index(columnOf(t, quiet, "sessions", "pid"), pidOf(watch))] != "" {
+		t.Errorf("an idle session is in a transaction: %q", xact)
+	}
+
 	root := sessionWith(t, dsn+" application_name=forgetful", "BEGIN ISOLATION LEVEL REPEATABLE READ", "LOCK TABLE a", "SELECT count(*) FROM a")
 	w1 := inBackground(t, watch, dsn, []string{"BEGIN", "LOCK TABLE b"}, "LOCK TABLE a")
 	w2 := inBackground(t, watch, dsn, []string{"BEGIN", "LOCK TABLE c"}, "LOCK TABLE b")

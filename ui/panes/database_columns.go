@@ -125,9 +125,22 @@ func (c column) cell(v fact.Value) pane.Cell {
 		return pane.Cell{Share: &share}
 	}
 	cell := pane.Cell{Text: c.write(v)}
+	switch {
+	case v.Type == fact.Time: // what a view shows is of today
+		cell.Text = v.Instant().UTC().Format(time.TimeOnly)
+	case c.as == whole || c.as == rest:
+		cell.Text = oneLine(cell.Text)
+	}
 	cell.Strong = c.loud && cell.Text != "" && cell.Text != "0" && cell.Text != "-"
 	return cell
 }
+
+// breaks are line ends and tabs as a result writes them in one line.
+var breaks = strings.NewReplacer(`\n`, " ", `\r`, " ", `\t`, " ")
+
+// oneLine is a statement without its line breaks and indents: the row in full
+// has them.
+func oneLine(text string) string { return strings.Join(strings.Fields(breaks.Replace(text)), " ") }
 
 // brief is a value for a narrow column.
 func brief(v fact.Value) string {

@@ -549,6 +549,20 @@ func TestEvidenceHasAllRowsInFullWidth(t *testing.T) {
 	}
 }
 
+func TestAStatementIsOneLineAndAStampAClock(t *testing.T) {
+	sql := `SELECT 1,\n\t\t2   FROM t`
+	if got := (column{as: rest}).cell(fact.WordValue(sql)).Text; got != "SELECT 1, 2 FROM t" {
+		t.Errorf("a statement is %q", got)
+	}
+	if got := (column{as: rest}).write(fact.WordValue(sql)); got != sql {
+		t.Errorf("in the record it is %q", got)
+	}
+	at := time.Date(2026, 11, 23, 3, 7, 9, 0, time.FixedZone("", 3600))
+	if got := (column{}).cell(fact.TimeValue(at)).Text; got != "02:07:09" {
+		t.Errorf("a stamp is %q", got)
+	}
+}
+
 func TestValuesAreWrittenForANarrowColumn(t *testing.T) {
 	for _, tt := range []struct {
 		as    form
