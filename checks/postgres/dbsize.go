@@ -10,11 +10,16 @@ import (
 )
 
 // DBSize measures databases in bytes, so that their growth can be followed.
-// Measuring walks every file of a database, so it is sampled rarely.
+// Measuring walks every file of a database, so it is sampled rarely; a database
+// of very many relations is estimated from the catalogue instead.
 var DBSize = module(checks.Module{
 	Name: "pg.dbsize",
 	Doc:  "Measures the connection's database and, where the role may, the others of the server",
+	Params: []checks.Param{
+		{Name: "exact_below", Type: checks.NumberParam, Default: 20_000, Doc: "relations up to which the files of the connection's database are measured; beyond, the pages that the catalogue knows of are counted, as of each relation's last VACUUM or ANALYZE"},
+	},
 	Facts: []fact.Spec{
+		{Name: "estimated", Type: fact.Bool, Doc: "the size of the connection's database is an estimate"},
 		{Name: "size", Type: fact.Bytes, Doc: "size of the connection's database on disk", Worse: fact.Higher, Growth: true},
 		{Name: "total", Type: fact.Bytes, Doc: "size of all databases of the server; absent where the role may not measure all", Worse: fact.Higher, Optional: true},
 		{Name: "databases", Type: fact.Count, Doc: "databases that were measured"},
@@ -33,6 +38,28 @@ type database struct {
 
 const ownSizeSQL = `SELECT current_database()::text, pg_database_size(current_database())::float8`
 
+// relationsSQL is the catalogue's own count of its relations, as old as its
+// last ANALYZE.
+const relationsSQL = `SELECT greatest(reltuples, 0)::float8 AS n FROM pg_class WHERE oid = 'pg_class'::regclass`
+
+const estimatedSizeSQL = `
+SELECT current_database()::text, coalesce(sum(greatest(relpages, 0)::float8), 0) * current_setting('block_size')::float8
+FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm', 'S')`
+
+// ownSize is the size of the connection's database, measured or estimated.
+func (s *Server) ownSize(ctx context.Context, exactBelow float64) (own database, estimated bool, err error) {
+	relations, err := one[struct{ N float64 }](ctx, s, "pg.dbsize", relationsSQL)
+	if err != nil {
+		return own, false, err
+	}
+	if estimated = relations.N >= exactBelow; estimated {
+		own, err = one[database](ctx, s, "pg.dbsize", estimatedSizeSQL)
+		return own, true, err
+	}
+	own, err = one[database](ctx, s, "pg.dbsize", ownSizeSQL)
+	return own, false, err
+}
+
 // otherSizesSQL leaves out what the role may not measure: one such database
 // would fail the statement for all.
 const otherSizesSQL = `
@@ -47,18 +74,22 @@ WHERE datallowconn AND datname <> current_database()
   AND NOT (has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'usage'))
 ORDER BY 1 LIMIT 50`
 
-func dbsize(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findings, error) {
+func dbsize(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	s, err := server(env)
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	own, err := one[database](ctx, s, "pg.dbsize", ownSizeSQL)
+	own, estimated, err := s.ownSize(ctx, args.Number("exact_below"))
 	if err != nil {
 		return checks.Findings{Target: s.Target()}, err
 	}
 	f := checks.Findings{
 		Target: s.Target(), Note: word(own.Name).Text + " " + fact.FormatBytes(own.Size),
-		Facts: []fact.Fact{fact.Size("size", own.Size)},
+		Facts: []fact.Fact{fact.Size("size", own.Size), fact.Flag("estimated", estimated)},
+	}
+	if estimated {
+		f.Note += ", estimated"
+		f.Detail = append(f.Detail, "the database has very many relations: its size is what the catalogue knows, not what its files have")
 	}
 	measured := []database{own}
 	others, err := many[database](ctx, s, "pg.dbsize", otherSizesSQL)

@@ -182,3 +182,19 @@ func TestADatabaseThatGrewIsWarnedOf(t *testing.T) {
 	env.History = aWeekAgo{1 << 40}
 	expect(t, checktest.RunCheck(t, checks.NewRunner(env, nil), check), checks.OK, "")
 }
+
+func TestADatabaseOfVeryManyRelationsIsEstimated(t *testing.T) {
+	t.Parallel()
+	db := scratch(t)
+	db.Exec(t, "CREATE TABLE large AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)", "ANALYZE", "VACUUM pg_class")
+	env := envFor(t, db.DSNAs(monitor))
+	exact := run(t, env, DBSize, nil)
+	estimate := run(t, env, DBSize, map[string]any{"exact_below": 10})
+	if num(t, exact, "estimated", "") != 0 || num(t, estimate, "estimated", "") != 1 {
+		t.Fatalf("%v\n%v", exact.Facts, estimate.Facts)
+	}
+	if share := num(t, estimate, "size", "") / num(t, exact, "size", ""); share < 0.8 || share > 1.05 {
+		t.Errorf("the estimate is %.2f of the size", share)
+	}
+	contains(t, estimate.Note, "estimated")
+}
