@@ -52,6 +52,7 @@ var majorCases = []majorCase{
 	{module: Replication, says: says("warn", "warn", "warn")},
 	{module: Sequences, says: says("ok", "unknown: denied", "unknown: denied")},
 	{module: Indexes, raw: map[string]any{"counted": "0s"}, says: says("ok", "ok", "ok")},
+	{module: Leftovers, says: says("ok", "ok", "unknown: denied")},
 	{module: SettingsInForce, says: says("warn", "warn", "warn")},
 	{module: Wraparound, says: says("ok", "ok", "ok")},
 	{module: Query, raw: map[string]any{"query": "q"}, says: says("ok", "ok", "ok")},

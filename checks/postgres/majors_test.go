@@ -217,5 +217,5 @@ func mayBeDenied(role, sql string) bool {
 	if role == plain {
 		return true
 	}
-	return strings.Contains(sql, "FROM ONLY") || strings.Contains(sql, "audit_logs") || sql == fileLinesSQL || sql == lastValuesSQL
+	return strings.Contains(sql, "FROM ONLY") || strings.Contains(sql, "audit_logs") || sql == fileLinesSQL || sql == straysSQL || sql == lastValuesSQL
 }

@@ -304,6 +304,7 @@ func ExampleFamily() {
 	// pg.saturation
 	// pg.sequences
 	// pg.indexes
+	// pg.leftovers
 	// pg.settings
 	// pg.wraparound
 	// pg.statements
