@@ -264,8 +264,11 @@ func (in *inspection) configuration(f pane.Frame) []string {
 	return pane.KeyValues(f, append(pairs, [2]string{"from", pick(c.Origin != "", c.Origin, "built in")}))
 }
 
-// tableLines draws a table of a result as it is.
+// tableLines draws a table of a result as it is, and months or days as bars.
 func tableLines(f pane.Frame, t checks.Table) []string {
+	if lines, ok := pane.Series(f, t); ok {
+		return lines
+	}
 	table := pane.Table{Head: true, Empty: "no rows"}
 	for i, c := range t.Columns {
 		table.Columns = append(table.Columns, pane.Column{Title: c.Name, Min: 4, Max: 40, Right: c.Type.Numeric(), Keep: len(t.Columns) - i})

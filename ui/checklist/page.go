@@ -77,6 +77,9 @@ func (p *page) text(f pane.Frame) []string {
 	section("what it checks", p.binding(f, it, item))
 	if r := it.Result(); r != nil {
 		section("result", result(f, *r))
+		for _, t := range r.Tables {
+			section(pane.Plain(t.Name), rowsOf(f, t))
+		}
 	}
 	if a, ok := it.Latest(); ok {
 		section("what was done", story(f, a))
@@ -206,6 +209,27 @@ func result(f pane.Frame, r checks.Result) []string {
 	lines := pane.KeyValues(f, pairs)
 	for _, d := range r.Detail {
 		lines = append(lines, pane.Wrap(d, f.W)...)
+	}
+	return lines
+}
+
+// mostRows is how many rows of a table the page of an item shows; the debug
+// view of its check has all of them.
+const mostRows = 12
+
+// rowsOf draws a table of a result: months and days as bars.
+func rowsOf(f pane.Frame, t checks.Table) []string {
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	if lines, ok := pane.Series(f, t); ok {
+		return lines
+	}
+	all := len(t.Rows)
+	t.Rows = t.Rows[:min(mostRows, all)]
+	lines := table(f, t)
+	if all > mostRows {
+		lines = append(lines, f.Theme.Faint.Render(f.Cut(fmt.Sprintf("%d more rows", all-mostRows), f.W)))
 	}
 	return lines
 }
