@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -76,24 +75,21 @@ func leftovers(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findi
 		f.Tables, f.Detail = []checks.Table{leftoversTable(rows)}, missing
 		return f, filesErr
 	}
-	left, size, undecided := 0, 0.0, 0
-	for _, x := range strays {
+	for _, x := range strays.largest {
 		rows = append(rows, x.row())
-		if x.AtWork {
-			undecided++
-			continue
-		}
-		left, size = left+1, size+x.Size
 	}
 	f.Note = "nothing is left of a rewrite"
-	if left+undecided+len(repacked) > 0 {
-		f.Note = fmt.Sprintf("%d files of no table, %s; %d undecided, %d of pg_repack", left, fact.FormatBytes(size), undecided, len(repacked))
+	if strays.left+strays.undecided+len(repacked) > 0 {
+		f.Note = fmt.Sprintf("%d files of no table, %s; %d undecided, %d of pg_repack", strays.left, fact.FormatBytes(strays.size), strays.undecided, len(repacked))
+	}
+	if all := strays.left + strays.undecided; all > len(strays.largest) {
+		f.Detail = append(f.Detail, fmt.Sprintf("only the %d largest of %d files are listed", len(strays.largest), all))
 	}
 	for _, r := range rows[:min(20, len(rows))] {
 		f.Detail = append(f.Detail, fmt.Sprintf("%s %s: %s", r.kind, word(r.name).Text, word(r.advice).Text))
 	}
 	f.Detail = append(f.Detail, missing...)
-	f.Facts = append(f.Facts, fact.Number("files", left), fact.Size("size", size), fact.Number("undecided", undecided))
+	f.Facts = append(f.Facts, fact.Number("files", strays.left), fact.Size("size", strays.size), fact.Number("undecided", strays.undecided))
 	f.Tables = []checks.Table{leftoversTable(rows)}
 	return f, nil
 }
@@ -134,46 +130,3 @@ SELECT * FROM (
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.tgname IN ('repack_trigger', 'z_repack_trigger')
 ) p WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'pg_repack' AND datname = current_database())
 ORDER BY 1 DESC, 2 LIMIT 100`
-
-// strays asks the server for the files, or reads its directories where the
-// server refuses and this is its host.
-func (s *Server) strays(ctx context.Context) ([]stray, error) {
-	found, why, err := part[stray](ctx, s, "files of no table", straysSQL)
-	if err != nil {
-		return nil, err
-	}
-	if why != "" {
-		var local error
-		if found, local = s.straysHere(ctx); local != nil {
-			return nil, checks.Failed(cmp.Or(checks.ClassOf(local), checks.Denied), "the server does not list its files to this role (%s), and from here they cannot be read: %w", why, local)
-		}
-	}
-	if len(found) == 0 {
-		return nil, nil
-	}
-	return s.stillStray(ctx, found)
-}
-
-// stillStray looks once more, in a new transaction: one that committed while
-// the files were listed has told pg_class by now.
-func (s *Server) stillStray(ctx context.Context, found []stray) ([]stray, error) {
-	var spaces, nodes []uint32
-	for _, x := range found {
-		spaces, nodes = append(spaces, x.Space), append(nodes, x.Node)
-	}
-	still, err := many[strayNode](ctx, s, "pg.leftovers", strayNodesSQL, spaces, nodes)
-	if err != nil {
-		return nil, err
-	}
-	known := map[strayNode]bool{}
-	for _, n := range still {
-		known[n] = true
-	}
-	var rest []stray
-	for _, x := range found {
-		if known[strayNode{x.Space, x.Node}] {
-			rest = append(rest, x)
-		}
-	}
-	return rest, nil
-}

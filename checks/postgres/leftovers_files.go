@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,9 +38,10 @@ WITH place AS (
   WHERE NOT EXISTS (SELECT FROM known k WHERE k.space = f.space AND k.node = f.node)
   GROUP BY 1, 2, 3
 )
-SELECT s.space, s.node, s.dir || '/' || s.node, s.size, extract(epoch FROM clock_timestamp() - s.written)::float8, s.written >= w.since
+SELECT s.space, s.node, s.dir || '/' || s.node, s.size, extract(epoch FROM clock_timestamp() - s.written)::float8, s.written >= w.since,
+       count(*) FILTER (WHERE s.written < w.since) OVER (), coalesce(sum(s.size) FILTER (WHERE s.written < w.since) OVER (), 0), count(*) FILTER (WHERE s.written >= w.since) OVER ()
 FROM stray s CROSS JOIN (` + workSinceSQL + `) w(since)
-WHERE s.size > 0 ORDER BY s.size DESC LIMIT 100`
+WHERE s.size > 0 ORDER BY s.size DESC, s.space, s.node LIMIT 100`
 
 // workSinceSQL is since when somebody may have been at work in this database
 // without a break: whoever made a file that is older than that has ended. It is
@@ -82,20 +81,20 @@ SELECT d.oid, d.dattablespace, (SELECT oid FROM pg_tablespace WHERE spcname = 'p
 FROM pg_database d CROSS JOIN (` + workSinceSQL + `) w(since) WHERE d.datname = current_database()`
 
 // straysHere reads the directories of a server of this host.
-func (s *Server) straysHere(ctx context.Context) ([]stray, error) {
+func (s *Server) straysHere(ctx context.Context) (strays, error) {
 	d, err := one[directory](ctx, s, "pg.leftovers", directorySQL)
 	if err != nil {
-		return nil, err
+		return strays{}, err
 	}
 	settings, _ := s.Settings()
 	u := &upkeep{server: s, settings: settings, database: upkeepDatabase{Data: d.Data, Started: d.Started}}
 	data, err := u.onThisHost()
 	if err != nil {
-		return nil, err
+		return strays{}, err
 	}
 	files, err := d.files(ctx, data)
 	if err != nil {
-		return nil, err
+		return strays{}, err
 	}
 	var spaces, nodes []uint32
 	for n := range files {
@@ -103,20 +102,19 @@ func (s *Server) straysHere(ctx context.Context) ([]stray, error) {
 	}
 	unknown, err := many[strayNode](ctx, s, "pg.leftovers", strayNodesSQL, spaces, nodes)
 	if err != nil {
-		return nil, err
+		return strays{}, err
 	}
 	var found []stray
 	for _, n := range unknown {
 		x, err := d.measure(data, n, files[n], s.now())
 		if err != nil {
-			return nil, err
+			return strays{}, err
 		}
 		if x.Size > 0 {
 			found = append(found, x)
 		}
 	}
-	slices.SortFunc(found, func(a, b stray) int { return cmp.Compare(b.Size, a.Size) })
-	return found[:min(100, len(found))], nil
+	return sumUp(found), nil
 }
 
 // relationFile is a file of a relation: 16384, 16384.1, 16384_fsm.
