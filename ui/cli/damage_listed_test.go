@@ -19,8 +19,8 @@ var damages = map[string][]string{
 	"the restore of a test overwrites production":                         {"TestTheGuidesRestoreOverwritesProduction"},
 	"VACUUM FULL queues everybody behind it":                              {"TestTheGuidesVacuumFullQueuesEverybodyBehindIt"},
 	"compressing a log that is written loses what comes after":            {"TestTheGuidesCompressionLosesWhatIsStillWritten"},
-	"attack and load tools are pointed at production":                     {"TestNothingIsScannedThatNobodyAllowed"},
-	"the last backup is taken while the site is open, and no way is back": {"TestTheLastBackupIsTakenWhileTheSiteIsClosed", "TestAWindowThatIsLeftOpensTheSite"},
+	"attack and load tools are pointed at production":                     {"TestTheGuidesInjectionTestAttacksProduction", "TestNothingIsScannedThatNobodyAllowed"},
+	"the last backup is taken while the site is open, and no way is back": {"TestTheGuidesBackupBeforeClosingLosesWhatIsWrittenUntilThen", "TestTheLastBackupIsTakenWhileTheSiteIsClosed", "TestAWindowThatIsLeftOpensTheSite"},
 }
 
 // falseGreens are the lines of the guide that say all is well when it is not.
