@@ -129,6 +129,20 @@ func TestACancelThatCameTooLateHitsNoLaterStatement(t *testing.T) {
 	}
 }
 
+// Without the statement of a preview a cancel would hit whatever runs by now.
+func TestACancelWithoutItsPreviewHitsNothing(t *testing.T) {
+	t.Parallel()
+	y := allowed(t)
+	victim := y.db.Connect(t)
+	ended := busy(t, y, victim, "SELECT pg_sleep(1)")
+	res := y.act(t, Cancel, forReason(y.named(t, victim)))
+	expect(t, res, checks.Unknown, checks.Internal)
+	contains(t, res.Err, "shows no statement of pid "+pidOf(victim))
+	if err := <-ended; err != nil {
+		t.Errorf("the statement was hit: %v", err)
+	}
+}
+
 func TestTerminatingARootFreesThoseBehindIt(t *testing.T) {
 	t.Parallel()
 	y := allowed(t, "CREATE TABLE a (n int)")

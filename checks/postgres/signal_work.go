@@ -57,6 +57,17 @@ func shots(ids []backendID, env checks.Env, sig signal) []shot {
 	return list
 }
 
+// previewed holds that a cancel is of the statements that were confirmed: one
+// that no preview showed would hit whatever the session runs by now.
+func previewed(list []shot, sig signal) error {
+	for _, at := range list {
+		if sig.running && at.queryBegan == nil {
+			return checks.Failed(checks.Internal, "a cancel needs a confirmed preview: it shows no statement of pid %d", at.PID)
+		}
+	}
+	return nil
+}
+
 // A volley is what came of the signals.
 type volley struct {
 	signalled, before int
@@ -84,10 +95,14 @@ func sendSignals(ctx context.Context, env checks.Env, args checks.Args, sig sign
 	for i, b := range look.found {
 		ids[i] = b.backendID
 	}
+	aimed := shots(ids, env, sig)
+	if err := previewed(aimed, sig); err != nil {
+		return checks.Findings{}, err
+	}
 	s.release(ctx) // on a full server the slot is needed for the session that signals
 	var v volley
 	err = s.acting(ctx, env.Token, map[string]string{"statement_timeout": "5s", "lock_timeout": lockTimeout}, func(ctx context.Context, conn *pgx.Conn) error {
-		return v.fire(ctx, conn, shots(ids, env, sig), sig, args.Duration("patience"))
+		return v.fire(ctx, conn, aimed, sig, args.Duration("patience"))
 	})
 	v.before += len(look.gone)
 	return v.findings(look, sig), err
