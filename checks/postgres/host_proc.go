@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
@@ -230,9 +232,26 @@ func (l lookout) newest(patterns []string) (string, error) {
 	return best, nil
 }
 
-// readSome reads at most so many bytes of a file of /proc.
+// opened opens a regular file. Anybody may put a pipe under a name in /tmp, and
+// whoever opens that without caution waits for ever.
+func opened(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// readSome reads at most so many bytes of a file of /proc, or of a lock file.
 func readSome(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := opened(path)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +261,7 @@ func readSome(path string, most int64) ([]byte, error) {
 
 // readEnd reads at most so many bytes before the end of a file.
 func readEnd(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := opened(path)
 	if err != nil {
 		return nil, err
 	}

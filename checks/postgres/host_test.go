@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
@@ -126,6 +128,28 @@ func TestTitlesAreReadAndHostileOnesAreHarmless(t *testing.T) {
 	}
 	if text := cells(t, res, "processes"); strings.Contains(text, "\x1b") {
 		t.Errorf("a control character came through: %q", text)
+	}
+}
+
+// Anybody may put a pipe where a server's lock file is looked for.
+func TestAPipeInTheLockFilesPlaceHoldsNobodyUp(t *testing.T) {
+	root := t.TempDir()
+	pipe := filepath.Join(root, "tmp/.s.PGSQL.5432.lock")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(pipe), 0o755), syscall.Mkfifo(pipe, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	looked := make(chan []serverProcess, 1)
+	go func() {
+		found, _ := lookout{root: root}.ofServer([]serverProcess{{PID: 7}}, "127.0.0.1", 5432)
+		looked <- found
+	}()
+	select {
+	case found := <-looked:
+		if len(found) != 1 {
+			t.Errorf("a pipe told servers apart: %v", found)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for somebody to write into the pipe")
 	}
 }
 
