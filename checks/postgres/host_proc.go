@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
-	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // A lookout reads a host's /proc and logs. Everything it reads is small, local
@@ -29,9 +27,8 @@ type lookout struct {
 
 // Bounds of what is read.
 const (
-	mostTitle  = 1 << 10  // of a process
-	mostTable  = 16 << 20 // of /proc/net
-	mostLogEnd = 64 << 10
+	mostTitle = 1 << 10  // of a process
+	mostTable = 16 << 20 // of /proc/net
 )
 
 // A serverProcess is a process of a PostgreSQL server.
@@ -186,52 +183,6 @@ func (l lookout) booted() (time.Time, error) {
 	return l.now.Add(-time.Duration(up * float64(time.Second))), nil
 }
 
-// logEnd is the end of the server's log, as the site file names it: the log
-// called postgres.
-func (l lookout) logEnd(env checks.Env, lines int, f *checks.Findings) [][]fact.Value {
-	source, ok := env.Site.Logs["postgres"]
-	if !ok {
-		f.Detail = append(f.Detail, "no log of the server: name it under logs: {postgres: {paths: […]}} in the site file")
-		return nil
-	}
-	path, err := l.newest(source.Paths)
-	if err != nil {
-		f.Detail = append(f.Detail, "the server's log: "+err.Error())
-		return nil
-	}
-	text, err := readEnd(path, mostLogEnd)
-	if err != nil {
-		f.Detail = append(f.Detail, "the server's log: "+err.Error())
-		return nil
-	}
-	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	var rows [][]fact.Value
-	for _, line := range all[max(0, len(all)-lines):] {
-		rows = append(rows, []fact.Value{fact.WordValue(shown([]byte(line)))})
-	}
-	return rows
-}
-
-func (l lookout) newest(patterns []string) (string, error) {
-	best, at := "", time.Time{}
-	for _, pattern := range patterns {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", pattern, err)
-		}
-		for _, path := range paths {
-			info, err := os.Stat(path)
-			if err == nil && info.Mode().IsRegular() && info.ModTime().After(at) && !strings.HasSuffix(path, ".gz") {
-				best, at = path, info.ModTime()
-			}
-		}
-	}
-	if best == "" {
-		return "", fmt.Errorf("no file like %s: %w", strings.Join(patterns, ", "), fs.ErrNotExist)
-	}
-	return best, nil
-}
-
 // opened opens a regular file. Anybody may put a pipe under a name in /tmp, and
 // whoever opens that without caution waits for ever.
 func opened(path string) (*os.File, error) {
@@ -257,23 +208,4 @@ func readSome(path string, most int64) ([]byte, error) {
 	}
 	content, err := io.ReadAll(io.LimitReader(f, most))
 	return content, errors.Join(err, f.Close())
-}
-
-// readEnd reads at most so many bytes before the end of a file.
-func readEnd(path string, most int64) ([]byte, error) {
-	f, err := opened(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	from := max(0, info.Size()-most)
-	content := make([]byte, info.Size()-from)
-	n, err := f.ReadAt(content, from)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return content[:n], errors.Join(err, f.Close())
 }

@@ -153,6 +153,21 @@ func TestAPipeInTheLockFilesPlaceHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// A log quotes statements and their parameters as they were sent.
+func TestTheEndOfTheLogKeepsNoLiteral(t *testing.T) {
+	const log = "UTC [1] LOG:  statement: ALTER ROLE lms PASSWORD\n\t'geheim one\n\tgeheim two' VALID UNTIL 'geheim'\n" +
+		"UTC [1] DETAIL:  parameters: $1 = 'geheim', $2 = '7'\n" +
+		"UTC [2] ERROR:  relation \"a\" does not exist\nUTC [2] STATEMENT:  select set_config('app.key', $x$geheim$x$, true)\n"
+	told := strings.Join(logLines(log, false), "\n")
+	if strings.Contains(told, "geheim") {
+		t.Errorf("a secret came through:\n%s", told)
+	}
+	contains(t, told, "ALTER ROLE lms PASSWORD", "parameters: $1 = '…', $2 = '…'", `ERROR:  relation "a" does not exist`, "select set_config(")
+	if told := logLines("heim one\n\tgeheim two'\nUTC [2] LOG:  done\n", true); len(told) != 1 || told[0] != "UTC [2] LOG:  done" {
+		t.Errorf("of a message that was cut off there is %q", told)
+	}
+}
+
 func TestALookAtTheHostEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -1,0 +1,108 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/fact"
+)
+
+// mostLogEnd is how much of the log's end is read, in bytes.
+const mostLogEnd = 64 << 10
+
+// logEnd is the end of the server's log, as the site file names it: the log
+// called postgres.
+func (l lookout) logEnd(env checks.Env, lines int, f *checks.Findings) [][]fact.Value {
+	source, ok := env.Site.Logs["postgres"]
+	if !ok {
+		f.Detail = append(f.Detail, "no log of the server: name it under logs: {postgres: {paths: […]}} in the site file")
+		return nil
+	}
+	path, err := l.newest(source.Paths)
+	if err != nil {
+		f.Detail = append(f.Detail, "the server's log: "+err.Error())
+		return nil
+	}
+	text, err := readEnd(path, mostLogEnd)
+	if err != nil {
+		f.Detail = append(f.Detail, "the server's log: "+err.Error())
+		return nil
+	}
+	all := logLines(string(text), len(text) == mostLogEnd)
+	var rows [][]fact.Value
+	for _, line := range all[max(0, len(all)-lines):] {
+		rows = append(rows, []fact.Value{fact.WordValue(line)})
+	}
+	return rows
+}
+
+// logLines are the lines of a log without literals: a statement that it quotes,
+// or the parameters of one, may hold a password, and a literal may go over
+// lines. The rest of a message that was cut off at its front is left out:
+// nobody knows where its literals begin.
+func logLines(text string, cut bool) []string {
+	all := strings.Split(strings.TrimRight(strings.ToValidUTF8(text, "\uFFFD"), "\n"), "\n")
+	if cut {
+		all = all[1:]
+		for len(all) > 0 && strings.HasPrefix(all[0], "\t") {
+			all = all[1:]
+		}
+	}
+	var told []string
+	for len(all) > 0 {
+		end := 1
+		for end < len(all) && strings.HasPrefix(all[end], "\t") {
+			end++
+		}
+		message := strings.Join(all[:end], "\n")
+		told = append(told, strings.Split(literal.ReplaceAllString(redactDollar(message), "'…'"), "\n")...)
+		all = all[end:]
+	}
+	return told
+}
+
+func (l lookout) newest(patterns []string) (string, error) {
+	best, at := "", time.Time{}
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", pattern, err)
+		}
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			if err == nil && info.Mode().IsRegular() && info.ModTime().After(at) && !strings.HasSuffix(path, ".gz") {
+				best, at = path, info.ModTime()
+			}
+		}
+	}
+	if best == "" {
+		return "", fmt.Errorf("no file like %s: %w", strings.Join(patterns, ", "), fs.ErrNotExist)
+	}
+	return best, nil
+}
+
+// readEnd reads at most so many bytes before the end of a file.
+func readEnd(path string, most int64) ([]byte, error) {
+	f, err := opened(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	from := max(0, info.Size()-most)
+	content := make([]byte, info.Size()-from)
+	n, err := f.ReadAt(content, from)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return content[:n], errors.Join(err, f.Close())
+}
