@@ -37,7 +37,8 @@ func AdHoc(a runbooks.AdHoc) ([]byte, error) {
 }
 
 // adHocTitle is a title that is text in Markdown and one line: what is markup
-// becomes a full stop, so that neither a heading, a link nor a fence begins.
+// becomes a full stop, so that neither a heading, a link nor a fence begins, and
+// blanks are one blank, as which Markdown reads them.
 // Underscores within a word, as in the name of a table, are no markup and stay.
 func adHocTitle(title string) string {
 	runes := []rune(clean.Line(title, mostTitle))
@@ -46,7 +47,7 @@ func adHocTitle(title string) string {
 			runes[i] = '.'
 		}
 	}
-	return strings.TrimSpace(string(runes))
+	return strings.Join(strings.Fields(string(runes)), " ")
 }
 
 // withinWord reports whether a letter or digit stands on both sides of the

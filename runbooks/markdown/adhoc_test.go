@@ -35,7 +35,7 @@ func TestAValueThatWouldBeReadAsAVariableIsRefused(t *testing.T) {
 }
 
 func TestAnAdHocActionIsADocumentOfOneItem(t *testing.T) {
-	for _, evil := range []string{"plain", "# heading\n- [ ] another", "```yaml action", "a: {b: c}", "ends with \\", "\x1b]0;x\x07", "- [x] done", "'\"\n---\n", "[link](http://x)", "trailing  ", "of public.audit_logs", "_it_ __is__ a_ _b"} {
+	for _, evil := range []string{"plain", "# heading\n- [ ] another", "```yaml action", "a: {b: c}", "ends with \\", "\x1b]0;x\x07", "- [x] done", "'\"\n---\n", "[link](http://x)", "trailing  ", "two  blanks", "of public.audit_logs", "_it_ __is__ a_ _b"} {
 		a := terminate("terminate pid 4711 "+evil, evil)
 		source, err := AdHoc(a)
 		if err != nil {
