@@ -32,10 +32,11 @@ func (p *program) adHoc(a runbooks.AdHoc) (runbooks.Runbook, error) {
 	return book, nil
 }
 
-// isAdHoc reports whether a document that a client brought is that of an ad
-// hoc action, and nothing beside it.
-func (p *program) isAdHoc(path string, source []byte) bool {
-	book, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry, Layer: path})
+// adHocOf is the runbook of a document that a client brought, if it is that of
+// an ad hoc action and nothing beside it. It comes from a pane, whatever path the
+// client says: the record is not to name a file that nobody wrote.
+func (p *program) adHocOf(source []byte) (runbooks.Runbook, bool) {
+	book, problems := markdown.Parse(adHocPath, source, markdown.Options{Registry: p.registry, Layer: adHocPath})
 	use, ok := markdown.IsAdHoc(book)
-	return ok && !markdown.HasErrors(problems) && slices.Contains(adHocModules, use)
+	return book, ok && !markdown.HasErrors(problems) && slices.Contains(adHocModules, use)
 }

@@ -145,7 +145,10 @@ func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (r
 				return book.Runbook, nil
 			}
 		}
-		if !mayBring && !p.isAdHoc(path, source) {
+		if !mayBring {
+			if book, ok := p.adHocOf(source); ok {
+				return book, nil
+			}
 			return runbooks.Runbook{}, fmt.Errorf("%s is not a runbook of this supervisor: put it into /etc/opsdeck/runbooks and start it anew", path)
 		}
 		book, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry, Layer: path})
