@@ -15,7 +15,7 @@ var _ pane.Recorder = (*checklist)(nil)
 // what it would do. The run that was open stays where it is: it is closed
 // here, and goes on at its supervisor.
 func (c *checklist) Propose(m pane.ProposeMsg) tea.Cmd {
-	a := runbooks.AdHoc{Use: m.Use, Title: m.Title, With: m.With}
+	a := runbooks.AdHoc{Use: m.Use, Connection: m.Connection, Title: m.Title, With: m.With}
 	c.opening, c.trouble = m.Title, ""
 	return tea.Batch(
 		pane.Notice(checks.OK, "looking at what it would do: "+m.Title),

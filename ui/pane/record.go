@@ -10,15 +10,14 @@ import (
 // walked: whichever pane keeps the record previews it, has it confirmed and
 // records what came of it. Nothing is changed by asking.
 type ProposeMsg struct {
-	Use   string         // module: "pg.terminate"
-	Title string         // one line
-	With  map[string]any // its parameters
+	Use        string         // module: "pg.terminate"
+	Connection string         // of the server that the wish is about; "" means main
+	Title      string         // one line
+	With       map[string]any // its parameters
 }
 
 // Propose asks for a guarded action.
-func Propose(use, title string, with map[string]any) tea.Cmd {
-	return func() tea.Msg { return ProposeMsg{use, title, with} }
-}
+func Propose(m ProposeMsg) tea.Cmd { return func() tea.Msg { return m } }
 
 // An AttachMsg gives a frozen frame to the record, as evidence for the item
 // that is at hand.

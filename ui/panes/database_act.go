@@ -178,20 +178,24 @@ func several(rows []record, objects []object) string {
 }
 
 // chosen proposes the deed; for sessions the reason is asked for first, with
-// the sessions and what their end would free in sight.
+// the sessions and what their end would free in sight. It is done through the
+// connection by which the rows were seen: another server has other tables.
 func (g *grid) chosen(d deed, rows []record, objects []object) tea.Cmd {
 	targets := make([]string, len(objects))
 	for i, o := range objects {
 		targets[i] = o.target()
 	}
-	title := d.name + " " + several(rows, objects)
-	if !d.sessions {
-		return pane.Propose(d.module, title, map[string]any{d.param: targets})
+	wish := pane.ProposeMsg{
+		Use: d.module, Connection: g.source.Check.Connection, Title: d.name + " " + several(rows, objects), With: map[string]any{d.param: targets},
 	}
-	return pane.Push(pane.Prompt(title, append(described(rows), "", "Why? It is recorded, and nothing is done before you confirm the preview."), reasoned, func(reason string) tea.Cmd {
+	if !d.sessions {
+		return pane.Propose(wish)
+	}
+	return pane.Push(pane.Prompt(wish.Title, append(described(rows), "", "Why? It is recorded, and nothing is done before you confirm the preview."), reasoned, func(reason string) tea.Cmd {
 		g.marked = nil
 		g.marks++
-		return pane.Propose(d.module, title, map[string]any{d.param: targets, "reason": strings.TrimSpace(reason)})
+		wish.With["reason"] = strings.TrimSpace(reason)
+		return pane.Propose(wish)
 	}))
 }
 

@@ -440,6 +440,25 @@ func TestASessionIsProposedByPidAndStartWithAReason(t *testing.T) {
 	holds(t, asked, "4411  lms  lms-worker  10.0.0.8  idle in transaction  6 m  frees 12", "nothing is done before you confirm")
 }
 
+// Where the site watches another server than main, the wish is about that one.
+func TestAProposalIsForTheServerThatTheRowIsOf(t *testing.T) {
+	p := at(t, "b")
+	if got, _ := propose(t, p, "t", "stuck"); got.Connection != "" {
+		t.Errorf("on main it is for %q", got.Connection)
+	}
+	s := incident.Looked(incident.Full())
+	for i := range s.States {
+		s.States[i].Check.Connection = "reporting"
+	}
+	for letter, where := range map[string]string{"t": "b", "v": "t"} {
+		p := at(t, where)
+		p.Show(s)
+		if got, _ := propose(t, p, letter, "stuck"); got.Connection != "reporting" {
+			t.Errorf("%s is for %q", got.Use, got.Connection)
+		}
+	}
+}
+
 func TestSeveralMarkedSessionsAreProposedAtOnce(t *testing.T) {
 	p := at(t, "s")
 	press(t, p, " ", " ", "G", " ")
