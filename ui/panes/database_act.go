@@ -139,6 +139,10 @@ func (p *database) allowed(o object) ([]deed, error) {
 // propose lets the person choose what is to be done to the rows.
 func (p *database) propose(g *grid) tea.Cmd {
 	rows := g.picked()
+	if len(rows) == 0 && len(g.marked) > 0 {
+		g.marked = nil
+		return pane.Notice(checks.Warn, "the sessions that were marked are gone: nothing is proposed")
+	}
 	if len(rows) == 0 {
 		r, ok := g.selected()
 		if !ok {

@@ -476,6 +476,27 @@ func TestSeveralMarkedSessionsAreProposedAtOnce(t *testing.T) {
 	}
 }
 
+// Who marked sessions means those, and never the one that has come to lie under
+// the cursor meanwhile.
+func TestMarkedSessionsThatAreGoneStandForNoOther(t *testing.T) {
+	p := at(t, "s")
+	press(t, p, " ")
+	s := incident.Looked(incident.Full())
+	for i := range s.States {
+		if st := &s.States[i]; st.Check.ID == "pg.sessions" {
+			rows := &st.Result.Tables[0].Rows
+			*rows, st.Result.At = slices.Clone((*rows)[1:]), st.Result.At.Add(time.Second)
+		}
+	}
+	p.Show(s)
+	if msg, ok := press(t, p, "o")().(pane.NoticeMsg); !ok || !strings.Contains(fmt.Sprint(msg), "are gone: nothing is proposed") {
+		t.Errorf("it comes to %+v", msg)
+	}
+	if got, _ := propose(t, p, "c", "another"); len(got.With["sessions"].([]string)) != 1 {
+		t.Errorf("nothing can be proposed any more: %+v", got)
+	}
+}
+
 // actOff is why no action can be proposed.
 func actOff(t *testing.T, p pane.Pane) string {
 	t.Helper()
