@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,7 +69,8 @@ func (p *builder) percent(to *float64, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		text := p.text(n, what)
 		number, isPercent := strings.CutSuffix(text, "%")
-		if _, err := fmt.Sscanf(number, "%g", to); err != nil || !isPercent || *to <= 0 || *to > 100 {
+		share, err := strconv.ParseFloat(number, 64)
+		if *to = share; err != nil || !isPercent || !(share > 0 && share <= 100) { // so that NaN is none either
 			p.at(n, Error, codeWrongType, fmt.Sprintf("%s is %q, expected a percentage", what, text), "write 10%")
 		}
 	}

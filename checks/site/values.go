@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -177,7 +178,8 @@ func (r *reader) flag(to *bool, what string) func(ast.Node) {
 
 func (r *reader) number(to *int, what string) func(ast.Node) {
 	return func(n ast.Node) {
-		if _, err := fmt.Sscanf(r.text(n, what), "%d", to); err != nil {
+		number, err := strconv.Atoi(r.text(n, what))
+		if *to = number; err != nil {
 			r.at(n, Error, codeWrongType, fmt.Sprintf("%s is %s, expected a whole number", what, kindName(n)), "")
 		}
 	}
