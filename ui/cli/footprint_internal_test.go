@@ -3,7 +3,9 @@ package cli
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -19,9 +21,24 @@ func TestOnlyUnwrittenMappingsOfTheProgramAreGivenBack(t *testing.T) {
 		"zz-00e8f000 r-xp 00000000 fe:00 1234 " + self:                      false,
 		"00e8f000-00400000 r-xp 00000000 fe:00 1234 " + self:                false,
 	} {
-		if _, _, got := unchanged(line, self); got != want {
-			t.Errorf("%q: %v", line, got)
+		if got, err := unchanged(strings.NewReader(line), self); err != nil || (len(got) == 1) != want {
+			t.Errorf("%q: %v %v", line, got, err)
 		}
+	}
+}
+
+// A program that is not linked statically has had its addresses put into pages
+// that can then be written no more: dropped, they would be those of the file.
+func TestPagesThatAreTheProcesssOwnAreKept(t *testing.T) {
+	const self = "/usr/local/bin/opsdeck"
+	mapped := func(addresses, anonymous, swap string) string {
+		return addresses + " r--p 00000000 fe:00 1234 " + self + "\nSize: 8 kB\nAnonymous:       " + anonymous + " kB\nSwap:            " + swap + " kB\nVmFlags: rd mr mw me sd \n"
+	}
+	smaps := mapped("1000-3000", "0", "0") + mapped("3000-5000", "8", "0") + mapped("5000-7000", "0", "4") +
+		"7000-9000 rw-p 00000000 00:00 0 [heap]\nAnonymous:       8 kB\nSwap:            0 kB\n" + mapped("9000-b000", "0", "0")
+	got, err := unchanged(strings.NewReader(smaps), self)
+	if want := []mapping{{0x1000, 0x3000}, {0x9000, 0xb000}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%x, want %x: %v", got, want, err)
 	}
 }
 
