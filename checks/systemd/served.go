@@ -120,9 +120,9 @@ func (c comparison) says() string {
 	if !c.stale() {
 		return fmt.Sprintf("%s serves what its file holds, %s", label(c.server), one(c.served))
 	}
-	text := fmt.Sprintf("%s serves %s; ", label(c.server), one(c.served))
+	text := fmt.Sprintf("%s serves %s", label(c.server), one(c.served))
 	for i, file := range c.files {
-		text += fmt.Sprintf("%s holds %s", c.server.Certificates[i], one(file))
+		text += fmt.Sprintf("; %s holds %s", c.server.Certificates[i], one(file))
 	}
 	return text
 }

@@ -67,6 +67,7 @@ func TestCertificatesAreComparedNotTrusted(t *testing.T) {
 	}{
 		"the file's":         {server(at, "/old.pem"), false, "serves what its file holds, serial 5"},
 		"another's":          {server(at, "/new.pem"), true, "/new.pem holds serial 5"},
+		"neither of two":     {server(at, "/new.pem", "/./new.pem"), true, "; /./new.pem holds serial 5"},
 		"one of two":         {server(at, "/new.pem", "/old.pem"), false, "serves what its file holds"},
 		"nobody listens":     {server("127.0.0.1:1", "/old.pem"), true, "does not answer"},
 		"nobody at a socket": {nginx.TLSServer{Network: "unix", Address: "/no.sock", Certificates: []string{"/old.pem"}}, true, filepath.Join(root, "no.sock")},
