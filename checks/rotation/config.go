@@ -115,11 +115,8 @@ func (s *survey) debug(ctx context.Context) error {
 		Argv: []string{"logrotate", "-d", "-s", filepath.Join(s.env.Root, s.site.State), filepath.Join(s.env.Root, s.site.Main)},
 		Live: &said, Max: 4 << 20,
 	})
-	switch {
-	case err != nil:
+	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
-	case out.Truncated && said.Len() == 0:
-		return checks.Failed(checks.Limit, "the debug run of logrotate says too much")
 	}
 	for line := range strings.Lines(said.String()) {
 		if line = strings.TrimSpace(line); !complaint.MatchString(line) {
