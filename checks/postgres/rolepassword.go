@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -43,7 +45,8 @@ var RolePassword = module(checks.Module{
 type passwords struct {
 	secret checks.KeptSecret
 	to     secret.Value
-	other  checks.Secret // zero: there is none, or it is the same
+	other  checks.Secret // zero: there is none, it is the same, or it is not known
+	unread error         // why it is not known
 }
 
 func rolePasswords(env checks.Env, args checks.Args) (p passwords, err error) {
@@ -65,8 +68,11 @@ func rolePasswords(env checks.Env, args checks.Args) (p passwords, err error) {
 	if p.to, err = to(env, name); err != nil {
 		return p, err
 	}
-	if other, err := from(env, name); err == nil && other.Reveal() != p.to.Reveal() {
+	switch other, err := from(env, name); {
+	case err == nil && other.Reveal() != p.to.Reveal():
 		p.other = other.Secret
+	case err != nil && checks.ClassOf(err) != checks.Missing && !errors.Is(err, fs.ErrNotExist):
+		p.unread = err
 	}
 	_, err = scramVerifier(p.to.Reveal(), freshSalt(), 1)
 	return p, err
@@ -115,6 +121,9 @@ func previewRolePassword(ctx context.Context, env checks.Env, args checks.Args) 
 	f.Detail = append(f.Detail, unlisted...)
 	f.Detail = append(f.Detail, "careful: sessions that are open stay; from now until the clients have it, whoever opens a new one fails, a pool and a cron script too")
 	f.Detail = append(f.Detail, v.cautions(env, k, method)...)
+	if p.unread != nil {
+		f.Detail = append(f.Detail, fmt.Sprintf("careful: the other password is not known, and so not whether it is refused afterwards: %v", p.unread))
+	}
 	f.Facts = []fact.Fact{fact.Number("sessions", v.sessions()), fact.Number("unlisted", len(unlisted)), fact.Number("role_oid", st.OID), fact.Word("identity", p.to.Identity)}
 	return f, nil
 }
@@ -199,6 +208,9 @@ func probeRolePassword(ctx context.Context, env checks.Env, args checks.Args) (c
 	}
 	done := works
 	f.Facts = []fact.Fact{fact.Flag("login", works), fact.Number("sessions", v.sessions())}
+	if p.unread != nil {
+		f.Detail = append(f.Detail, fmt.Sprintf("whether the other password is refused is not known: %v", p.unread))
+	}
 	if !p.other.IsZero() {
 		stays, err := v.server.logsIn(ctx, p.secret, p.other)
 		if err != nil {

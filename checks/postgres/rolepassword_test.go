@@ -216,10 +216,23 @@ func TestARolesPasswordIsSetByItsVerifierAlone(t *testing.T) {
 		t.Errorf("the statistics have %q", statements)
 	}
 
-	// The way back, as long as the environment file has the old one.
+	// The way back, as long as the environment file has the old one. That the new
+	// one cannot be read any more does not bar it, and is said.
+	if err := os.Chmod(filepath.Join(s.dir, "db.new"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	back := s.preview(t, "current")
 	expect(t, back, checks.OK, "")
-	expect(t, s.act(t, "current", back), checks.OK, "")
+	contains(t, detail(back), "careful: the other password is not known")
+	res = s.act(t, "current", back)
+	expect(t, res, checks.OK, "")
+	contains(t, detail(res), "whether the other password is refused is not known: ", "can be read by others")
+	if err := os.Remove(filepath.Join(s.dir, "db.new")); err != nil {
+		t.Fatal(err)
+	}
+	if res := s.probe(t, "current"); strings.Contains(detail(res), "not known") {
+		t.Errorf("a password that there is not is not known: %v", res.Detail)
+	}
 	if s.gets(t, "lms_user", newPassword) || !s.gets(t, "lms_user", oldPassword) {
 		t.Error("the way back leads nowhere")
 	}
