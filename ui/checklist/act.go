@@ -64,7 +64,7 @@ func (c *checklist) gotPreview(m armed) tea.Cmd {
 // and what speaks against it. Its y goes on to the confirmation.
 func (c *checklist) showPreview(id string) tea.Cmd {
 	it, _ := c.run.news.run.Item(id)
-	p := &preview{c: c, id: id}
+	p := &preview{c: c, run: c.run, id: id}
 	p.Reader = &pane.Reader{Head: "would do: " + it.Title, Text: p.text, Extra: p.actions()}
 	return pane.Push(p)
 }
@@ -72,25 +72,33 @@ func (c *checklist) showPreview(id string) tea.Cmd {
 // A preview is an armed action on the screen.
 type preview struct {
 	*pane.Reader
-	c  *checklist
-	id string
+	c   *checklist
+	run *session // the run that it is of
+	id  string
 }
 
-// armedNow is the attempt, if the item is still armed.
-func (p *preview) armedNow() (runbooks.ItemRun, runbooks.Attempt, bool) {
-	it, _ := p.c.run.news.run.Item(p.id)
-	a, _ := it.Latest()
-	return it, a, it.State == runbooks.Armed && a.Armed != nil
+// armedNow is the attempt; over says why it is not armed any more, "" if it
+// is. Another run may have been opened below the preview, by a proposal that
+// took longer: its item of the same name is another action.
+func (p *preview) armedNow() (it runbooks.ItemRun, a runbooks.Attempt, over string) {
+	it, _ = p.run.news.run.Item(p.id)
+	a, _ = it.Latest()
+	switch {
+	case p.c.run != p.run:
+		over = "another run is open by now"
+	case it.State != runbooks.Armed || a.Armed == nil:
+		over = "it is " + word(it.State) + " by now"
+	}
+	return it, a, over
 }
 
 func (p *preview) actions() []pane.Action {
-	it, a, ok := p.armedNow()
-	off := p.c.off()
-	if !ok {
-		off = "it is " + word(it.State) + " by now"
+	it, a, over := p.armedNow()
+	off, sign := p.c.off(), p.c.cannotSpeak()
+	if over != "" {
+		off, sign = over, over
 	}
-	sign := p.c.cannotSpeak()
-	if ok && sign == "" && a.Armed.Signers == 0 {
+	if sign == "" && a.Armed.Signers == 0 {
 		sign = "it asks for no signature"
 	}
 	return []pane.Action{
@@ -125,9 +133,9 @@ func (p *preview) Handle(msg tea.KeyMsg) (pane.Outcome, tea.Cmd) {
 // confirm asks for the last word: the letter at danger 1 was that word; above
 // it the target's name is typed.
 func (p *preview) confirm() tea.Cmd {
-	it, a, ok := p.armedNow()
-	if !ok {
-		return pane.Notice(checks.Warn, "it is "+word(it.State)+" by now")
+	it, a, over := p.armedNow()
+	if over != "" {
+		return pane.Notice(checks.Warn, over)
 	}
 	seen, target := a.Armed.Hash, a.Armed.Preview.Target
 	approve := func(typed string) tea.Cmd {
@@ -151,12 +159,12 @@ func (c *checklist) signPreview(id string) tea.Cmd {
 
 // text is the preview.
 func (p *preview) text(f pane.Frame) []string {
-	it, a, ok := p.armedNow()
+	it, a, over := p.armedNow()
 	if a.Armed == nil {
 		return []string{"there is no preview of it"}
 	}
-	if !ok {
-		return pane.Wrap("This preview no longer holds: the item is "+word(it.State)+".", f.W)
+	if over != "" {
+		return pane.Wrap("This preview no longer holds: "+over+".", f.W)
 	}
 	lines := pane.KeyValues(f, p.pairs(it, a, f.Now))
 	for _, d := range a.Armed.Preview.Detail {

@@ -45,6 +45,24 @@ func TestAProposedActionIsPreviewedConfirmedAndRecordedAsARunOfItsOwn(t *testing
 	})
 }
 
+// A second proposal may be opened below the preview of the first.
+func TestAPreviewIsOfItsOwnRunAndNoOther(t *testing.T) {
+	play(t, incident.NewDesk(), func(pl *player) {
+		pl.propose()
+		first := pl.overlays
+		pl.run(pl.p.(pane.Recorder).Propose(pane.ProposeMsg{Use: "pg.set", Title: "turn the log up"}))
+		pl.overlays = first
+		contains(t, pl.overlay(), "another run is open by now")
+		pl.press("y")
+		pl.said("another run is open by now")
+		for e, err := range pl.desk.Events() {
+			if err != nil || e.Kind == (runbooks.ActionConfirmed{}).Kind() {
+				t.Errorf("%s %s: %v", e.Kind, e.Item, err)
+			}
+		}
+	})
+}
+
 func TestAProposedActionThatIsTakenBackLeavesNoOpenRun(t *testing.T) {
 	play(t, incident.NewDesk(), func(pl *player) {
 		pl.propose()
