@@ -63,9 +63,12 @@ func descriptors(proc string, pid int, held map[File][]Holder) error {
 			return nil
 		}
 		return checks.Failed(checks.Denied, "the open files of other users' processes cannot be seen: run it as root, or with CAP_SYS_PTRACE")
-	case err != nil:
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ESRCH):
 		return nil // it has ended
+	case err != nil:
+		return fmt.Errorf("looking who has files open: %w", err)
 	}
+	name := nameOf(proc, pid)
 	for _, fd := range fds {
 		path := filepath.Join(dir, fd.Name())
 		var stat syscall.Stat_t
@@ -73,7 +76,7 @@ func descriptors(proc string, pid int, held map[File][]Holder) error {
 			continue
 		}
 		file := File{uint64(stat.Dev), stat.Ino}
-		held[file] = append(held[file], Holder{PID: pid, Name: nameOf(proc, pid), Writes: writes(path)})
+		held[file] = append(held[file], Holder{PID: pid, Name: name, Writes: writes(path)})
 	}
 	return nil
 }

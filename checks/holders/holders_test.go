@@ -45,6 +45,27 @@ func TestReadersAndWritersAreToldApart(t *testing.T) {
 	}
 }
 
+// Only of a process that has ended is it known that it holds nothing.
+func TestAProcessUnseenIsAnError(t *testing.T) {
+	root := t.TempDir()
+	ended, strange := filepath.Join(root, "proc/7"), filepath.Join(root, "proc/8")
+	if err := os.MkdirAll(ended, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Of(t.Context(), root); err != nil {
+		t.Errorf("a process that has ended: %v", err)
+	}
+	if err := os.Mkdir(strange, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(strange, "fd"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := Of(t.Context(), root); err == nil {
+		t.Errorf("a process whose files cannot be listed: %v", held)
+	}
+}
+
 func TestAProcUnseenIsAnError(t *testing.T) {
 	if held, err := Of(t.Context(), t.TempDir()); err == nil {
 		t.Errorf("%v", held)
