@@ -249,24 +249,28 @@ func TestWhatAConfirmationNeeds(t *testing.T) {
 		if err := l.Approve("compact", "lms", seen); !errors.Is(err, runbooks.ErrSigners) {
 			t.Errorf("danger 3 without a second person: %v", err)
 		}
-		if err := l.Sign("compact", "dba"); err == nil {
+		if err := l.Sign("compact", "dba", seen); err == nil {
 			t.Error("who armed it signed it")
 		}
 		claimed := runbooks.Actor{Name: "eve", UID: ada.UID, Claimed: true}
-		must(t, l.As(claimed).Sign("compact", "dba"))
+		must(t, l.As(claimed).Sign("compact", "dba", seen))
 		if err := l.Approve("compact", "lms", seen); !errors.Is(err, runbooks.ErrSigners) {
 			t.Errorf("a claimed name under the same user counted: %v", err)
 		}
-		must(t, l.As(bob).Sign("compact", "dba"))
+		must(t, l.As(bob).Sign("compact", "dba", seen))
 		later(16 * time.Minute)
 		if err := l.Approve("compact", "lms", seen); err == nil || !strings.Contains(err.Error(), "make a new one") {
 			t.Errorf("an old preview: %v", err)
 		}
+		read := seen
 		seen = arm(t, l, "compact")
+		if err := l.As(bob).Sign("compact", "dba", read); err == nil || !strings.Contains(err.Error(), "another preview") {
+			t.Errorf("a preview that was made anew was signed unread: %v", err)
+		}
 		if err := l.Approve("compact", "lms", seen); !errors.Is(err, runbooks.ErrSigners) {
 			t.Errorf("a signature under another preview counted: %v", err)
 		}
-		must(t, l.As(bob).Sign("compact", "dba"))
+		must(t, l.As(bob).Sign("compact", "dba", seen))
 		must(t, l.Approve("compact", "lms", seen))
 		if len(y.started) != 2 {
 			t.Errorf("started %v", y.started)

@@ -20,6 +20,7 @@ const (
 	maxEvidence = 400      // cells of one field, a reason, a role
 	maxNote     = 16 << 10 // bytes of a note
 	maxFrame    = 48 << 10 // bytes of an attached frame
+	maxFrames   = 200      // attached to one run
 )
 
 // Judge reads the evidence for a manual item or a confirm and judges it by the

@@ -12,6 +12,15 @@ type Exhibit struct {
 	Text  string
 }
 
+// frames counts the frames attached to the run and to its items.
+func (r Run) frames() int {
+	n := len(r.Exhibits)
+	for _, it := range r.Items {
+		n += len(it.Exhibits)
+	}
+	return n
+}
+
 func exhibit(e Event, p Attached) Exhibit {
 	return Exhibit{At: e.At, Actor: e.Actor, Title: p.Title, Seen: p.Seen, Text: p.Text}
 }

@@ -93,15 +93,20 @@ func (s Seat) Note(item, text string) error {
 }
 
 // Attach keeps a frame as evidence for an item, or for the run if item is
-// empty. Anybody at the run may, also after it has ended.
+// empty. Anybody at the run may, also after it has ended, as long as there are
+// fewer than maxFrames: what everybody may write must not fill the record.
 func (s Seat) Attach(item string, frame Attached) error {
+	if n := s.l.Run().frames(); n >= maxFrames {
+		return fmt.Errorf("the run has %d frames already: write a note instead", n)
+	}
 	frame.Title, frame.Text = s.l.line(frame.Title), clean.Block(s.l.redact(frame.Text), maxFrame)
 	return s.say(item, frame)
 }
 
 // Sign signs an item, the preview of one that is armed, or the run if item is
-// empty.
-func (s Seat) Sign(item, role string) error {
+// empty. seen is the hash of the preview that the person read: one that was made
+// anew since is not signed by somebody who has not seen it.
+func (s Seat) Sign(item, role string, seen Hash) error {
 	unlock, err := s.speak()
 	defer unlock()
 	if err != nil {
@@ -110,6 +115,9 @@ func (s Seat) Sign(item, role string) error {
 	signed, attempt := Signed{Role: s.l.line(role)}, 0
 	if it, ok := s.l.run.Item(item); ok && it.State == Armed {
 		a, _ := it.Latest()
+		if a.Armed.Hash != seen {
+			return fmt.Errorf("%s has another preview by now: read it, then sign", item)
+		}
 		signed.Preview, attempt = a.Armed.Hash, a.N
 	}
 	return s.l.append(item, attempt, signed)

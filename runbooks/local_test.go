@@ -235,7 +235,7 @@ func TestWhatPeopleSayIsRecordedOrRefused(t *testing.T) {
 		must(t, l.Acknowledge("disk", "known since yesterday"))
 		must(t, l.Override("disk", "ticket 12", time.Now().Add(time.Hour)))
 		must(t, l.Note("disk", "line one\nline \x1b[31mtwo"))
-		must(t, l.Sign("", "oncall"))
+		must(t, l.Sign("", "oncall", runbooks.Hash{}))
 		must(t, l.Start("db"))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
@@ -467,4 +467,23 @@ func TestTheSameChecksFromManyGoroutines(t *testing.T) {
 		<-l.Changed()
 		must(t, l.Close())
 	})
+}
+
+func TestARunTakesSoManyFramesAndNoMore(t *testing.T) {
+	l := drive(t, options(&memory{}, &bench{}))
+	defer l.Close()
+	frame := runbooks.Attached{Title: "sessions", Seen: time.Now(), Text: "pid 4711"}
+	n := 0
+	for ; n < 1000; n++ {
+		if err := l.Attach("", frame); err != nil {
+			if !strings.Contains(err.Error(), "write a note instead") {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if n < 100 || n > 500 {
+		t.Errorf("%d frames were taken", n)
+	}
+	must(t, l.Note("", "the rest in words"))
 }

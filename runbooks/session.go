@@ -56,8 +56,8 @@ type Session interface {
 	Override(item, reason string, until time.Time) error
 	Note(item, text string) error // item "": on the run
 	Attach(item string, frame Attached) error
-	Retry(item string) error      // a new attempt; a check starts at once
-	Sign(item, role string) error // item "": the run
+	Retry(item string) error                 // a new attempt; a check starts at once
+	Sign(item, role string, seen Hash) error // item "": the run; seen is the preview that was read, of an armed item
 
 	// Arm makes an action's preview: the one method that takes as long as it
 	// needs, within ctx. Approve confirms the preview of that hash and begins;

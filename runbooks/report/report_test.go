@@ -324,7 +324,7 @@ func TestAPlantedSecretIsInNoForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		l.StartAll(), l.Confirm("asked", map[string]string{"what": everywhere}), l.Skip("out", everywhere, time.Time{}), l.Note("", everywhere), l.Note("leak", everywhere), l.Sign("", everywhere),
+		l.StartAll(), l.Confirm("asked", map[string]string{"what": everywhere}), l.Skip("out", everywhere, time.Time{}), l.Note("", everywhere), l.Note("leak", everywhere), l.Sign("", everywhere, runbooks.Hash{}),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -34,8 +34,10 @@ var methods = map[string]func(context.Context, runbooks.Seat, deed) (any, error)
 		return nil, s.Attach(d.Item, *d.Frame)
 	},
 	"retry": func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Retry(d.Item) },
-	"sign":  func(_ context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Sign(d.Item, d.Text) },
-	"arm":   func(ctx context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Arm(ctx, d.Item) },
+	"sign": func(_ context.Context, s runbooks.Seat, d deed) (any, error) {
+		return nil, s.Sign(d.Item, d.Text, d.Seen)
+	},
+	"arm": func(ctx context.Context, s runbooks.Seat, d deed) (any, error) { return nil, s.Arm(ctx, d.Item) },
 	"approve": func(_ context.Context, s runbooks.Seat, d deed) (any, error) {
 		return nil, s.Approve(d.Item, d.Text, d.Seen)
 	},

@@ -52,7 +52,9 @@ func (s *Session) Attach(item string, frame runbooks.Attached) error {
 func (s *Session) Retry(item string) error { return s.call("retry", deed{Item: item}) }
 
 // Sign signs an item, a preview, or the run.
-func (s *Session) Sign(item, role string) error { return s.call("sign", deed{Item: item, Text: role}) }
+func (s *Session) Sign(item, role string, seen runbooks.Hash) error {
+	return s.call("sign", deed{Item: item, Text: role, Seen: seen})
+}
 
 // Arm makes an action's preview.
 func (s *Session) Arm(ctx context.Context, item string) error {

@@ -103,7 +103,7 @@ func (p *preview) actions() []pane.Action {
 	}
 	return []pane.Action{
 		action("confirm", "do it", "do it", off, func() tea.Cmd { return p.confirm() }, "y"),
-		action("sign", "sign this preview, as a second person", "sign", sign, func() tea.Cmd { return p.c.signPreview(p.id) }, "S"),
+		action("sign", "sign this preview, as a second person", "sign", sign, func() tea.Cmd { return p.c.signPreview(p.id, a.Armed.Hash) }, "S"),
 		action("again", "look again", "look again", off, func() tea.Cmd {
 			fresh := it
 			fresh.State = runbooks.Pending
@@ -151,9 +151,9 @@ func (p *preview) confirm() tea.Cmd {
 	return pane.Push(&pane.Confirm{Head: it.Title, Lines: lines, Word: target, Yes: func() tea.Cmd { return approve(target) }})
 }
 
-func (c *checklist) signPreview(id string) tea.Cmd {
+func (c *checklist) signPreview(id string, seen runbooks.Hash) tea.Cmd {
 	return pane.Push(pane.Prompt("sign the preview of "+id, []string{"You have read it and agree. In which role? (may be empty)"}, anything, func(role string) tea.Cmd {
-		return c.ask("sign "+id, "", "signed", func(s runbooks.Session) error { return s.Sign(id, role) })
+		return c.ask("sign "+id, "", "signed", func(s runbooks.Session) error { return s.Sign(id, role, seen) })
 	}))
 }
 

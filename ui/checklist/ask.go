@@ -183,7 +183,7 @@ func (c *checklist) sign(it runbooks.ItemRun) tea.Cmd {
 		item, what = it.ID, it.Title
 	}
 	return pane.Push(pane.Prompt("sign: "+what, []string{"In which role? (may be empty)"}, anything, func(role string) tea.Cmd {
-		return c.ask("sign", "", "signed", func(s runbooks.Session) error { return s.Sign(item, role) })
+		return c.ask("sign", "", "signed", func(s runbooks.Session) error { return s.Sign(item, role, runbooks.Hash{}) })
 	}))
 }
 

@@ -50,7 +50,7 @@ func clientDoes(s *supervisor.Session, item, verb string) error {
 	case "arm":
 		return s.Arm(context.Background(), item)
 	case "sign":
-		return s.Sign(item, "dba")
+		return s.Sign(item, "dba", a.Armed.Hash)
 	case "start":
 		return s.Start(item)
 	case "approve":

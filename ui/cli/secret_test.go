@@ -61,7 +61,7 @@ func TestAPlantedSecretIsInNoFileOfARealRun(t *testing.T) {
 	if a, _ := it.Latest(); it.State != runbooks.Failed || a.Outcome == nil || a.Outcome.Output == 0 {
 		t.Fatalf("the command did not print: %s %+v", it.State, a.Outcome)
 	}
-	for _, err := range []error{s.Note("", everything.String()), s.Note("count", everything.String()), s.Sign("", everything.String()), s.Abort(everything.String())} {
+	for _, err := range []error{s.Note("", everything.String()), s.Note("count", everything.String()), s.Sign("", everything.String(), runbooks.Hash{}), s.Abort(everything.String())} {
 		if err != nil {
 			t.Error(err)
 		}
