@@ -31,7 +31,7 @@ func AdHoc(a runbooks.AdHoc) ([]byte, error) {
 	sum := sha256.Sum256(append(block, title...))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "---\nrunbook: %s\nschema: 1\ntitle: Begun from a pane\n---\n\n# Begun from a pane\n\n", runbooks.AdHocBook) //nolint:errcheck // a buffer takes everything
-	fmt.Fprintf(&b, "## %s\n```yaml section\nid: %s-%s\ncadence: none\n```\n\n", title, strings.ReplaceAll(a.Use, ".", "-"), hex.EncodeToString(sum[:4]))
+	fmt.Fprintf(&b, "## %s\n```yaml section\nid: %s-%s\ncadence: none\n```\n\n", title, strings.ReplaceAll(a.Use, ".", "-"), hex.EncodeToString(sum[:8]))
 	fmt.Fprintf(&b, "- [ ] %s\n```yaml action\n%s```\n", title, block)
 	return b.Bytes(), nil
 }

@@ -214,7 +214,7 @@ func (i *installed) adHocIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := regexp.MustCompile(`pg-terminate-[0-9a-f]{8}`).FindString(string(source))
+	section := regexp.MustCompile(`pg-terminate-[0-9a-f]{16}`).FindString(string(source))
 	i.file("proposed.md", 0o644, 0, string(source))
 	if out, code := i.opsdeck(i.bob, "run", section, "--file", i.path("proposed.md")); code != "3" || !strings.Contains(out, "pending") {
 		t.Errorf("what a pane proposes: exit %s: %s", code, out)
