@@ -23,7 +23,7 @@ var Checkpoints = module(checks.Module{
 		{Name: "timed", Type: fact.Count, Unit: "checkpoints", Doc: "begun because checkpoint_timeout was over, in the interval"},
 		{Name: "requested", Type: fact.Count, Unit: "checkpoints", Doc: "begun because of the amount of WAL or by a command, in the interval", Worse: fact.Higher},
 		{Name: "requested_share", Type: fact.Percent, Doc: "requested ones as a share of all; absent below 3 checkpoints", Worse: fact.Higher, Optional: true},
-		{Name: "last", Type: fact.Duration, Doc: "since the last completed checkpoint began", Worse: fact.Higher},
+		{Name: "last", Type: fact.Duration, Doc: "since the last completed checkpoint began; absent if the server names none", Worse: fact.Higher, Optional: true},
 		{Name: "by_checkpointer", Type: fact.Bytes, Doc: "written by checkpoints in the interval"},
 		{Name: "by_bgwriter", Type: fact.Bytes, Doc: "written by the background writer in the interval"},
 		{Name: "by_backends", Type: fact.Bytes, Doc: "written by sessions themselves in the interval", Worse: fact.Higher, Optional: true},
@@ -126,12 +126,11 @@ func checkpoints(ctx context.Context, env checks.Env, args checks.Args) (checks.
 func (w writeLook) describe(base writeLook, known bool, f *checks.Findings) {
 	timed, requested := w.Timed-base.Timed, w.Requested-base.Requested
 	f.Note = fmt.Sprintf("%s timed and %s requested checkpoints", fact.FormatNumber(timed), fact.FormatNumber(requested))
-	last := time.Duration(0)
 	if w.LastCheckpoint != nil {
-		last = max(0, w.At.Sub(*w.LastCheckpoint))
+		f.Facts = append(f.Facts, fact.Dur("last", max(0, w.At.Sub(*w.LastCheckpoint))))
 	}
 	f.Facts = append(f.Facts,
-		fact.Number("timed", timed), fact.Number("requested", requested), fact.Dur("last", last),
+		fact.Number("timed", timed), fact.Number("requested", requested),
 		fact.Size("by_checkpointer", w.Block*(w.ByCheckpointer-base.ByCheckpointer)), fact.Size("by_bgwriter", w.Block*(w.ByBackground-base.ByBackground)),
 		fact.Number("halted", w.Halted-base.Halted), fact.Flag("delta", known))
 	if backends := w.Block * (w.ByBackends - base.ByBackends); !math.IsNaN(backends) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (l lookout) logEnd(env checks.Env, lines int, f *checks.Findings) [][]fact.
 		f.Detail = append(f.Detail, "the server's log: "+err.Error())
 		return nil
 	}
-	all := logLines(string(text), len(text) == mostLogEnd)
+	all := logLines(string(text), len(text) == mostLogEnd, continuation(path))
 	var rows [][]fact.Value
 	for _, line := range all[max(0, len(all)-lines):] {
 		rows = append(rows, []fact.Value{fact.WordValue(line)})
@@ -47,18 +48,18 @@ func (l lookout) logEnd(env checks.Env, lines int, f *checks.Findings) [][]fact.
 // or the parameters of one, may hold a password, and a literal may go over
 // lines. The rest of a message that was cut off at its front is left out:
 // nobody knows where its literals begin.
-func logLines(text string, cut bool) []string {
+func logLines(text string, cut bool, goesOn func(string) bool) []string {
 	all := strings.Split(strings.TrimRight(strings.ToValidUTF8(text, "\uFFFD"), "\n"), "\n")
 	if cut {
 		all = all[1:]
-		for len(all) > 0 && strings.HasPrefix(all[0], "\t") {
+		for len(all) > 0 && goesOn(all[0]) {
 			all = all[1:]
 		}
 	}
 	var told []string
 	for len(all) > 0 {
 		end := 1
-		for end < len(all) && strings.HasPrefix(all[end], "\t") {
+		for end < len(all) && goesOn(all[end]) {
 			end++
 		}
 		message := strings.Join(all[:end], "\n")
@@ -66,6 +67,18 @@ func logLines(text string, cut bool) []string {
 		all = all[end:]
 	}
 	return told
+}
+
+// stamped is how a record of a csvlog begins.
+var stamped = regexp.MustCompile(`^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}`)
+
+// continuation tells the further lines of a message: the server indents them by
+// a tab, and in a csvlog they stand as they are, within quotes.
+func continuation(path string) func(string) bool {
+	if strings.HasSuffix(path, ".csv") {
+		return func(line string) bool { return !stamped.MatchString(line) }
+	}
+	return func(line string) bool { return strings.HasPrefix(line, "\t") }
 }
 
 func (l lookout) newest(patterns []string) (string, error) {

@@ -158,12 +158,12 @@ func TestTheEndOfTheLogKeepsNoLiteral(t *testing.T) {
 	const log = "UTC [1] LOG:  statement: ALTER ROLE lms PASSWORD\n\t'geheim one\n\tgeheim two' VALID UNTIL 'geheim'\n" +
 		"UTC [1] DETAIL:  parameters: $1 = 'geheim', $2 = '7'\n" +
 		"UTC [2] ERROR:  relation \"a\" does not exist\nUTC [2] STATEMENT:  select set_config('app.key', $x$geheim$x$, true)\n"
-	told := strings.Join(logLines(log, false), "\n")
+	told := strings.Join(logLines(log, false, continuation("a.log")), "\n")
 	if strings.Contains(told, "geheim") {
 		t.Errorf("a secret came through:\n%s", told)
 	}
 	contains(t, told, "ALTER ROLE lms PASSWORD", "parameters: $1 = '…', $2 = '…'", `ERROR:  relation "a" does not exist`, "select set_config(")
-	if told := logLines("heim one\n\tgeheim two'\nUTC [2] LOG:  done\n", true); len(told) != 1 || told[0] != "UTC [2] LOG:  done" {
+	if told := logLines("heim one\n\tgeheim two'\nUTC [2] LOG:  done\n", true, continuation("a.log")); len(told) != 1 || told[0] != "UTC [2] LOG:  done" {
 		t.Errorf("of a message that was cut off there is %q", told)
 	}
 }
@@ -173,5 +173,18 @@ func TestALookAtTheHostEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := (lookout{root: "/"}).processes(ctx); err == nil {
 		t.Error("it went on")
+	}
+}
+
+func TestALiteralOverLinesOfACSVLogIsNotTold(t *testing.T) {
+	log := "2026-11-27 03:00:00.000 UTC,\"lms\",\"lms\",1,LOG,00000,\"statement: ALTER ROLE lms PASSWORD 'geheim one\ngeheim two\n  geheim three'\"\n" +
+		"2026-11-27 03:00:01.000 UTC,\"lms\",\"lms\",1,LOG,00000,\"checkpoint starting\"\n"
+	told := strings.Join(logLines(log, false, continuation("postgresql.csv")), "\n")
+	if strings.Contains(told, "geheim") || !strings.Contains(told, "checkpoint starting") {
+		t.Errorf("it tells:\n%s", told)
+	}
+	cut := logLines("heim one\ngeheim two'\"\n"+log, true, continuation("postgresql.csv"))
+	if strings.Contains(strings.Join(cut, "\n"), "geheim") {
+		t.Errorf("the tail of a message that was cut off is told: %q", cut)
 	}
 }

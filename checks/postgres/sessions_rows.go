@@ -139,7 +139,7 @@ func (a allSessions) table(limit int) checks.Table {
 	for _, b := range rows[:min(limit, len(rows))] {
 		t.Rows = append(t.Rows, []fact.Value{
 			fact.NumberValue(b.PID), word(b.State), age(b.XactAge), age(b.QueryAge), age(b.StateAge), word(b.Wait), fact.WordValue(pids(b.By)),
-			fact.NumberValue(a.tree.frees(b.PID)), a.cpu(b), fact.NumberValue(orZero(b.Xmin)), a.held(b), word(b.Database), word(b.User),
+			fact.NumberValue(a.tree.frees(b.PID)), a.cpu(b), transactions(b.Xmin), a.held(b), word(b.Database), word(b.User),
 			word(b.App), word(b.Client), word(b.Kind), word(b.Began), fact.WordValue(shown(b.Query)),
 		})
 	}
@@ -156,6 +156,14 @@ func age(n *float64) fact.Value {
 		return none
 	}
 	return fact.DurValue(seconds(*n))
+}
+
+// transactions is a count of a thing that need not be there.
+func transactions(n *float64) fact.Value {
+	if n == nil {
+		return none
+	}
+	return fact.NumberValue(*n)
 }
 
 func (a allSessions) held(b listed) fact.Value {
