@@ -128,7 +128,7 @@ func (c comparison) says() string {
 }
 
 func one(c *x509.Certificate) string {
-	return fmt.Sprintf("serial %x until %s", c.SerialNumber, c.NotAfter.UTC().Format(time.DateOnly))
+	return fmt.Sprintf("serial %X until %s", c.SerialNumber, c.NotAfter.UTC().Format(time.DateOnly))
 }
 
 func label(s nginx.TLSServer) string {
