@@ -27,6 +27,7 @@ var faults = map[string][]string{
 	"disk full while a step writes its result":                          {"TestAFullDiskDoesNotLoseTheResult"},
 	"disk full while a backup is made":                                  {"TestAFullDiskIsAnErrorAndLeavesTheOldBackups"},
 	"a read-only state directory":                                       {"TestADirectoryThatCannotKeepARecordIsSaid"},
+	"a file system that the kernel makes read-only under a run":         {"TestAStateThatBecomesReadOnlyUnderARunLosesAndDoublesNothing"},
 	"a state directory of somebody else, or open to others":             {"TestAStateDirectoryIsOursAndClosed"},
 	"DST nights, missing and repeated hours, zones":                     {"TestNightsOnWhichClocksChange", "TestBudgetCountsElapsedTimeOnTheAutumnNight"},
 	"the wall clock set back and forward":                               {"TestAClockThatIsSetChangesNoOrderAndNoDuration", "TestAWatchLastsAsLongAsItSaysWhateverTheClockIsSetTo", "TestAFreshnessIsAnAgeWhateverTheClockIsSetTo"},
