@@ -278,10 +278,16 @@ func (m *Model) focusOn(i int) {
 	m.arrange()
 }
 
-func (m *Model) resize(size pane.Size) {
-	m.size = size
+// largest is the largest deck that is drawn. The size comes from the other end
+// of the line, where any client may name 65535x65535, and what is drawn takes
+// memory for each of its cells.
+var largest = pane.Size{W: 1000, H: 500}
+
+// resize takes the size that the terminal says it has, up to the largest.
+func (m *Model) resize(said pane.Size) {
+	m.size = pane.Size{W: min(said.W, largest.W), H: min(said.H, largest.H)}
 	m.epoch++
-	m.meter.allow(size.W * size.H)
+	m.meter.allow(m.size.W * m.size.H)
 	m.arrange()
 }
 
