@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -142,7 +143,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
-			return nil
+			recorded, err := filepath.Abs("../../runbooks/journal/testdata/recorded-by-df5d9bb")
+			e.Setenv("RECORDED", recorded)
+			return err
 		},
 	})
 }
