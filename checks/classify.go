@@ -9,6 +9,8 @@ import (
 	"net"
 	"os/exec"
 	"syscall"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // classify names the class of an error that does not name its own.
@@ -31,6 +33,8 @@ func classify(err error) Class {
 		return Denied
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound):
 		return Missing
+	case errors.As(err, new(*hostfs.TooLargeError)), errors.As(err, new(*hostfs.TooManyError)):
+		return Limit
 	case isTLS(err):
 		return TLS
 	}
