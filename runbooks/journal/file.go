@@ -1,16 +1,13 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -25,24 +22,32 @@ type entry struct {
 // as failed: a disk that needs longer will not keep a record either.
 const appendTimeout = 10 * time.Second
 
-const eventSchema = `CREATE TABLE IF NOT EXISTS events (
+const eventSchema = `CREATE TABLE events (
 	seq INTEGER PRIMARY KEY, body BLOB NOT NULL, hash BLOB NOT NULL)`
 
 func databasePath(dir string) string { return filepath.Join(dir, "journal.db") }
 
 // openFile opens the events' database for writing, with every commit synced,
-// and reads back that it is so: a pragma that is not in force is an error.
+// and reads back that it is so: a pragma that is not in force is an error. A
+// journal that was never begun is made. The caller holds the lock.
 func openFile(dir string) (*sql.DB, error) {
+	if err := begin(dir); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", "file:"+databasePath(dir)+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(2000)&_txlock=immediate")
+		"?mode=rw&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(2000)&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
 	db.SetMaxOpenConns(1)
 	ctx, cancel := context.WithTimeout(context.Background(), appendTimeout)
 	defer cancel()
-	if err := prepare(ctx, db); err != nil {
+	if err := durable(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if tables, err := countTables(db, "events"); err != nil || tables == 0 {
+		lost := &damage{databasePath(dir) + " holds no events, though it was begun"}
+		return nil, errors.Join(cmp.Or[error](err, lost), db.Close())
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("syncing the state directory: %w", err), db.Close())
@@ -50,7 +55,8 @@ func openFile(dir string) (*sql.DB, error) {
 	return db, nil
 }
 
-func prepare(ctx context.Context, db *sql.DB) error {
+// durable reads back how the database is kept.
+func durable(ctx context.Context, db *sql.DB) error {
 	var mode string
 	var synchronous int
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -62,9 +68,6 @@ func prepare(ctx context.Context, db *sql.DB) error {
 	const full = 2
 	if mode != "wal" || synchronous != full {
 		return fmt.Errorf("the journal is not durable here: journal_mode is %q and synchronous %d, want wal and %d", mode, synchronous, full)
-	}
-	if _, err := db.ExecContext(ctx, eventSchema); err != nil {
-		return fmt.Errorf("preparing the journal: %w", err)
 	}
 	return nil
 }
@@ -128,48 +131,4 @@ func entries(db *sql.DB) iter.Seq2[entry, error] {
 			yield(entry{}, fmt.Errorf("reading the journal: %w", err))
 		}
 	}
-}
-
-// withCopy opens a private copy of the database and its WAL: a reader must
-// neither disturb the writer nor write beside evidence, and opening the live
-// file as immutable would hide what is still in its WAL.
-func withCopy(dir string, use func(*sql.DB) error) (err error) {
-	private, err := os.MkdirTemp("", "opsdeck-journal-")
-	if err != nil {
-		return fmt.Errorf("making room for a copy of the journal: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(private)) }()
-	for _, suffix := range []string{"", "-wal"} {
-		if err := copyFile(databasePath(dir)+suffix, databasePath(private)+suffix); err != nil {
-			return fmt.Errorf("copying the journal: %w", err)
-		}
-	}
-	db, err := sql.Open("sqlite", "file:"+databasePath(private)+"?_pragma=query_only(1)")
-	if err != nil {
-		return fmt.Errorf("opening a copy of the journal: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	return use(db)
-}
-
-// copyFile copies a regular file; one that does not exist is no error.
-func copyFile(from, to string) (err error) {
-	in, err := os.OpenFile(from, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
-		return errors.Join(fmt.Errorf("%s is not a regular file", from), err)
-	}
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }

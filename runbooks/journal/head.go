@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A Head is the newest event's place and hash: all that is needed to tell
@@ -34,9 +37,13 @@ func ParseHead(text string) (Head, error) {
 
 func headPath(dir string) string { return filepath.Join(dir, "head") }
 
-// readHead reads the witness; a missing one is not an error but has no head.
+// maxHead bounds what is read as a head: 20 digits, a blank and 64 more.
+const maxHead = 200
+
+// readHead reads the witness; a missing one is not an error but has no head. It
+// must be a regular file: a pipe is not waited for, a link is not followed.
 func readHead(dir string) (head Head, exists bool, err error) {
-	raw, err := os.ReadFile(headPath(dir))
+	raw, err := hostfs.ReadNoFollow(headPath(dir), maxHead)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Head{}, false, nil
 	}
@@ -48,27 +55,37 @@ func readHead(dir string) (head Head, exists bool, err error) {
 }
 
 // writeHead replaces the witness durably: a temporary file, synced, renamed,
-// and the directory synced.
-func writeHead(dir string, h Head) (err error) {
-	f, err := os.CreateTemp(dir, ".head-*")
+// and the directory synced. Only the process that holds the lock writes it, so
+// the temporary name is always the same and what a killed one left is replaced.
+func writeHead(dir string, h Head) error {
+	temp := headPath(dir) + ".new"
+	err := os.Remove(temp)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = writeSynced(temp, []byte(h.String()+"\n"))
+	}
+	if err == nil {
+		err = os.Rename(temp, headPath(dir))
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
 	if err != nil {
 		return fmt.Errorf("writing the journal's witness: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("writing the journal's witness: %w", err), os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.WriteString(h.String() + "\n"); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	return nil
+}
+
+// writeSynced makes a file that must be new.
+func writeSynced(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), headPath(dir)); err != nil {
-		return err
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
 	}
-	return syncDir(dir)
+	return errors.Join(err, f.Close())
 }
 
 // syncDir makes the names in a directory durable. SQLite ignores the failure

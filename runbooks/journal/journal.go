@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -90,10 +89,10 @@ func (j *Journal) Append(e runbooks.Event) (runbooks.Event, error) {
 	if j.failed != nil {
 		return e, fmt.Errorf("nothing is recorded since an earlier failure: %w", j.failed)
 	}
+	balance(j.dir) // before the lock: taking it writes, too
 	if err := j.drive(); err != nil {
 		return e, err
 	}
-	balance(j.dir)
 	e.Seq, e.Prev = j.head.Seq+1, runbooks.Hash(j.head.Hash)
 	body, err := e.Canonical()
 	if err != nil {
@@ -196,7 +195,7 @@ func (j *Journal) snapshot() []readEvent {
 	var err error
 	if j.db != nil {
 		err = collect(j.db)
-	} else if _, statErr := os.Stat(databasePath(j.dir)); !errors.Is(statErr, fs.ErrNotExist) {
+	} else {
 		err = withCopy(j.dir, collect)
 	}
 	if err != nil {
@@ -230,35 +229,6 @@ func (j *Journal) Head() (Head, error) {
 	}
 	head, _, err := readHead(j.dir)
 	return head, err
-}
-
-// Err is the failure that latched the journal, nil while it records.
-func (j *Journal) Err() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.failed
-}
-
-// Reopen leaves the latch: it closes, opens and verifies, and records again
-// only if the journal ends exactly where it was last acknowledged.
-func (j *Journal) Reopen() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	acknowledged := j.head
-	if err := j.undrive(); err != nil {
-		return err
-	}
-	if report := Verify(j.dir, nil); report.Status == Damaged || report.Status == Undetermined {
-		return fmt.Errorf("the journal is %s: %s", report.Status, report.Problem)
-	}
-	if err := j.drive(); err != nil {
-		return err
-	}
-	if j.head != acknowledged {
-		return errors.Join(fmt.Errorf("the journal ends at event %d, acknowledged was %d", j.head.Seq, acknowledged.Seq), j.undrive())
-	}
-	j.failed = nil
-	return nil
 }
 
 // Release checkpoints the WAL, so that damage to it cannot touch what is

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		write(dir)
 		return
 	}
+	if dir := os.Getenv("JOURNAL_TEST_FIRST"); dir != "" {
+		first(dir)
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -43,7 +43,7 @@ type lock struct{ file *os.File }
 
 // acquire takes the lock at once or says who has it.
 func acquire(dir string, me Holder) (*lock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "journal.lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	f, err := openLock(dir, os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal's lock: %w", err)
 	}
@@ -59,6 +59,20 @@ func acquire(dir string, me Holder) (*lock, error) {
 		return nil, fmt.Errorf("writing who holds the journal: %w", err)
 	}
 	return &lock{f}, nil
+}
+
+// openLock opens the lock's file, which must be a regular one: of a pipe it
+// could not be read who holds it.
+func openLock(dir string, flags int) (*os.File, error) {
+	path := filepath.Join(dir, "journal.lock")
+	f, err := os.OpenFile(path, flags|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is not a regular file", path), err, f.Close())
+	}
+	return f, nil
 }
 
 func (l *lock) release() error {
@@ -94,7 +108,7 @@ func readHolder(f *os.File) Holder {
 
 // WhoHolds names the process that writes the journal in dir, if any does.
 func WhoHolds(dir string) (Holder, bool) {
-	f, err := os.OpenFile(filepath.Join(dir, "journal.lock"), os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	f, err := openLock(dir, 0)
 	if err != nil {
 		return Holder{}, false
 	}

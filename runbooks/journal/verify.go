@@ -4,9 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
-	"os"
 )
 
 // Status is what can be said of a journal. Its number is the exit code of
@@ -41,9 +39,6 @@ type Report struct {
 // against a witness: the given one, or else the head file. It never says
 // intact of a journal it could not read to its end.
 func Verify(dir string, given *Head) Report {
-	if _, err := os.Stat(databasePath(dir)); errors.Is(err, fs.ErrNotExist) {
-		return verifyNothing(dir, given)
-	}
 	var report Report
 	// The copy of a journal that is being written can be torn. A journal that
 	// is damaged stays damaged, so what looks bad is looked at again.
@@ -61,13 +56,19 @@ func verifyCopy(dir string, given *Head) Report {
 	if err != nil {
 		return Report{Status: Undetermined, Problem: err.Error()}
 	}
-	var report Report
+	report, used := Report{}, false
 	err = withCopy(dir, func(db *sql.DB) error {
-		report = walk(entries(db), witness, witnessed)
+		report, used = walk(entries(db), witness, witnessed), true
 		return nil
 	})
-	if err != nil {
+	var lost *damage
+	switch {
+	case errors.As(err, &lost):
+		return Report{Status: Damaged, Bad: 1, Witness: witness, Problem: lost.problem}
+	case err != nil:
 		return Report{Status: Undetermined, Problem: err.Error()}
+	case !used:
+		return verifyNothing(witness, witnessed)
 	}
 	return report
 }
@@ -79,14 +80,10 @@ func witnessOf(dir string, given *Head) (head Head, exists bool, err error) {
 	return readHead(dir)
 }
 
-// verifyNothing judges a directory without a journal: fine if nobody has seen
-// one there.
-func verifyNothing(dir string, given *Head) Report {
-	witness, witnessed, err := witnessOf(dir, given)
-	switch {
-	case err != nil:
-		return Report{Status: Undetermined, Problem: err.Error()}
-	case witnessed && witness.Seq > 0:
+// verifyNothing judges a directory in which no journal was begun: fine if no
+// event of one was ever witnessed.
+func verifyNothing(witness Head, witnessed bool) Report {
+	if witnessed && witness.Seq > 0 {
 		return Report{Status: Damaged, Bad: 1, Witness: witness, Problem: fmt.Sprintf("there is no journal, but the witness has seen event %d", witness.Seq)}
 	}
 	return Report{Status: Unwitnessed, Problem: "nothing has been recorded yet"}
