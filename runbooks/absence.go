@@ -13,18 +13,15 @@ type Absence struct {
 
 // away reports whether the driver has left and is not back.
 func (r Run) away() bool {
-	if len(r.Absences) == 0 {
-		return false
-	}
-	last := r.Absences[len(r.Absences)-1]
-	return last.To.IsZero() && last.Actor.Identity() == r.Driver.Identity()
+	last, ok := r.Absences.Newest()
+	return ok && last.To.IsZero() && last.Actor.Identity() == r.Driver.Identity()
 }
 
 func (r Run) driverLeft(e Event, p DriverLeft) (Run, error) {
 	if e.Actor.Identity() != r.Driver.Identity() || r.away() {
 		return r, illegal(e, "%s does not drive, or has left already", e.Actor.Identity())
 	}
-	r.Absences = with(r.Absences, Absence{Actor: e.Actor, From: e.At, Items: p.Items})
+	r.Absences = r.Absences.with(Absence{Actor: e.Actor, From: e.At, Items: p.Items})
 	return r, nil
 }
 
@@ -32,9 +29,9 @@ func (r Run) driverReturned(e Event) (Run, error) {
 	if !r.away() {
 		return r, illegal(e, "the driver has not left")
 	}
-	absences := with(r.Absences[:len(r.Absences)-1], r.Absences[len(r.Absences)-1])
-	absences[len(absences)-1].To = e.At
-	r.Absences = absences
+	last, _ := r.Absences.Newest()
+	last.To = e.At
+	r.Absences = r.Absences.replaced(last)
 	return r, nil
 }
 

@@ -750,7 +750,7 @@ func TestTheRecordTellsWhoWasKeptOut(t *testing.T) {
 			t.Fatalf("past the abort point: %v", err)
 		}
 		it, _ := l.Run().Item("tidy")
-		if len(it.Barred) != 2 || it.Barred[0].Actor != ada || !strings.HasPrefix(it.Barred[0].Text, "outside the window") || !strings.HasPrefix(it.Barred[1].Text, "past the abort point") {
+		if it.Barred.Len() != 2 || it.Barred.At(0).Actor != ada || !strings.HasPrefix(it.Barred.At(0).Text, "outside the window") || !strings.HasPrefix(it.Barred.At(1).Text, "past the abort point") {
 			t.Errorf("%+v", it.Barred)
 		}
 		if len(y.prepared) != 0 {
@@ -776,7 +776,7 @@ func TestTheRecordTellsThatTheDriverWasAway(t *testing.T) {
 		must(t, l.Returned(bob))
 		must(t, l.Returned(ada))
 		must(t, l.Returned(ada))
-		got := l.Run().Absences
+		got := l.Run().Absences.List()
 		if len(got) != 1 || got[0].Actor != ada || got[0].To.Sub(got[0].From) != time.Minute || !slices.Equal(got[0].Items, []string{"tidy"}) {
 			t.Errorf("%+v", got)
 		}

@@ -72,6 +72,11 @@ func (r Run) Apply(e Event) (Run, error) {
 	if err != nil {
 		return r, err
 	}
+	return r.applied(e, p)
+}
+
+// applied is Apply with the event's content decoded.
+func (r Run) applied(e Event, p Payload) (Run, error) {
 	if err := r.fits(e, p); err != nil {
 		return r, err
 	}
@@ -152,21 +157,30 @@ func (r Run) advance(e Event, p Payload) (Run, error) {
 	if err != nil {
 		return r, err
 	}
-	r.Items = slices.Clone(r.Items)
+	r.Items = r.itemsToChange()
 	r.Items[i] = item
 	return r, nil
+}
+
+// itemsToChange are the items in a slice that nobody else reads.
+func (r Run) itemsToChange() []ItemRun {
+	if r.alone {
+		return r.Items
+	}
+	return slices.Clone(r.Items)
 }
 
 func opened(e Event, p RunOpened) (Run, error) {
 	if e.Run == "" {
 		return Run{}, illegal(e, "the run has no id")
 	}
-	r := Run{ID: e.Run, Opened: p, State: Open, OpenedAt: e.At, OpenedBy: e.Actor, Driver: e.Actor}
-	for _, s := range p.Steps {
+	r := Run{ID: e.Run, Opened: p, State: Open, OpenedAt: e.At, OpenedBy: e.Actor, Driver: e.Actor, places: map[string]int{}}
+	for i, s := range p.Steps {
 		if s.ID == "" || r.index(s.ID) >= 0 {
 			return Run{}, illegal(e, "step %q is unnamed or listed twice", s.ID)
 		}
 		r.Items = append(r.Items, ItemRun{Step: s, State: Pending})
+		r.places[s.ID] = i
 	}
 	return r, nil
 }
@@ -260,7 +274,7 @@ func (r Run) remarked(e Event, p Payload) (Run, error) {
 		if strings.TrimSpace(p.Text) == "" {
 			return r, illegal(e, "the note is empty")
 		}
-		r.Notes = with(r.Notes, Remark{At: e.At, Actor: e.Actor, Text: p.Text})
+		r.Notes = r.Notes.with(Remark{At: e.At, Actor: e.Actor, Text: p.Text})
 	case Attached:
 		r.Exhibits = with(r.Exhibits, exhibit(e, p))
 		return r, requireText(e, "frame", p.Text)
@@ -275,7 +289,8 @@ func (r Run) remarked(e Event, p Payload) (Run, error) {
 	return r, nil
 }
 
-// with appends to a copy, so that an older Run keeps its own.
+// with appends to a copy, so that an older Run keeps its own. It is for lists
+// that stay short; see Entries.
 func with[T any](list []T, v T) []T { return append(slices.Clip(list), v) }
 
 func signedBy(list []Remark, who Actor) bool {

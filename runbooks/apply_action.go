@@ -42,11 +42,10 @@ func (it ItemRun) armed(e Event, p ActionArmed) (ItemRun, error) {
 		return it, illegal(e, "the item is a %s, not an action", it.Kind)
 	}
 	if it.State == Armed {
-		if e.Attempt != len(it.Attempts) {
-			return it, illegal(e, "attempt %d, but %d is armed", e.Attempt, len(it.Attempts))
+		if e.Attempt != it.Attempts.Len() {
+			return it, illegal(e, "attempt %d, but %d is armed", e.Attempt, it.Attempts.Len())
 		}
-		it.Attempts = it.Attempts[:len(it.Attempts)-1]
-		return it.begin(e, Attempt{State: Armed, Armed: &p}), nil
+		return it.beginAgain(e, Attempt{State: Armed, Armed: &p}), nil
 	}
 	if err := it.nextAttempt(e); err != nil {
 		return it, err
@@ -124,23 +123,24 @@ func (it ItemRun) intended(e Event, p ActionIntended) (ItemRun, error) {
 	if a.Claim == nil {
 		return it, illegal(e, "its targets were not claimed")
 	}
+	it.begun = true
 	return it.under(e, func(a *Attempt) { a.Intent, a.State = &p, Running })
 }
 
 // outcome takes the step's result. It decides nothing before the look from
 // outside; after a decision it is late evidence.
 func (it ItemRun) outcome(e Event, p ActionFinished, over bool) (ItemRun, error) {
-	if e.Attempt < 1 || e.Attempt > len(it.Attempts) {
+	if e.Attempt < 1 || e.Attempt > it.Attempts.Len() {
 		return it, illegal(e, "attempt %d was never begun", e.Attempt)
 	}
-	a := it.Attempts[e.Attempt-1]
+	a := it.Attempts.At(e.Attempt - 1)
 	if a.Intent == nil {
 		return it, illegal(e, "attempt %d was never intended", e.Attempt)
 	}
-	current := e.Attempt == len(it.Attempts) && (it.State == Running || it.State == Cancelling) && a.Outcome == nil && !over
+	current := e.Attempt == it.Attempts.Len() && (it.State == Running || it.State == Cancelling) && a.Outcome == nil && !over
 	a.Outcome, a.Result = &p, &p.Result
 	if !current {
-		it.Late = with(it.Late, a)
+		it.Late = it.Late.with(a)
 		return it, nil
 	}
 	return it.ended(a), nil

@@ -42,7 +42,7 @@ func (it ItemRun) apply(e Event, p Payload, over bool) (ItemRun, error) {
 }
 
 func (it ItemRun) nextAttempt(e Event) error {
-	if want := len(it.Attempts) + 1; e.Attempt != want {
+	if want := it.Attempts.Len() + 1; e.Attempt != want {
 		return illegal(e, "attempt %d, expected %d", e.Attempt, want)
 	}
 	return nil
@@ -51,7 +51,15 @@ func (it ItemRun) nextAttempt(e Event) error {
 // begin appends an attempt; remarks about the one before no longer hold.
 func (it ItemRun) begin(e Event, a Attempt) ItemRun {
 	a.N, a.Actor, a.Started = e.Attempt, e.Actor, e.At
-	it.State, it.Attempts = a.State, with(it.Attempts, a)
+	it.State, it.Attempts = a.State, it.Attempts.with(a)
+	it.Ack, it.Override, it.Skip = nil, nil, nil
+	return it
+}
+
+// beginAgain begins the newest attempt afresh: what was in it is forgotten.
+func (it ItemRun) beginAgain(e Event, a Attempt) ItemRun {
+	a.N, a.Actor, a.Started = e.Attempt, e.Actor, e.At
+	it.State, it.Attempts = a.State, it.Attempts.replaced(a)
 	it.Ack, it.Override, it.Skip = nil, nil, nil
 	return it
 }
@@ -69,13 +77,13 @@ func (it ItemRun) started(e Event, p CheckStarted) (ItemRun, error) {
 // finished takes the result of the attempt that is running. Any other result
 // came too late: it is kept as evidence and changes no state.
 func (it ItemRun) finished(e Event, p CheckFinished, over bool) (ItemRun, error) {
-	if e.Attempt < 1 || e.Attempt > len(it.Attempts) {
+	if e.Attempt < 1 || e.Attempt > it.Attempts.Len() {
 		return it, illegal(e, "attempt %d was never started", e.Attempt)
 	}
-	a := it.Attempts[e.Attempt-1]
+	a := it.Attempts.At(e.Attempt - 1)
 	a.Ended, a.Result, a.State = e.At, &p.Result, StateOf(p.Result.Level)
-	if over || it.State != Running || e.Attempt != len(it.Attempts) {
-		it.Late = with(it.Late, a)
+	if over || it.State != Running || e.Attempt != it.Attempts.Len() {
+		it.Late = it.Late.with(a)
 		return it, nil
 	}
 	return it.ended(a), nil
@@ -83,7 +91,7 @@ func (it ItemRun) finished(e Event, p CheckFinished, over bool) (ItemRun, error)
 
 // ended puts an attempt in the place of the newest.
 func (it ItemRun) ended(a Attempt) ItemRun {
-	it.Attempts, it.State = newest(it.Attempts, a), a.State
+	it.Attempts, it.State = it.Attempts.replaced(a), a.State
 	return it
 }
 
@@ -129,11 +137,11 @@ func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 	switch p := p.(type) {
 	case ActionBarred:
 		remark.Text = p.Reason
-		it.Barred = with(it.Barred, remark)
+		it.Barred = it.Barred.with(remark)
 		return it, requireText(e, "reason", p.Reason)
 	case Noted:
 		remark.Text = p.Text
-		it.Notes = with(it.Notes, remark)
+		it.Notes = it.Notes.with(remark)
 		return it, requireText(e, "note", p.Text)
 	case Attached:
 		it.Exhibits = with(it.Exhibits, exhibit(e, p))

@@ -1,7 +1,6 @@
 package runbooks
 
 import (
-	"slices"
 	"time"
 )
 
@@ -13,7 +12,7 @@ import (
 // its time is over and not when a clock says so.
 func (r Run) clockMoved(by time.Duration) Run {
 	r.clock += by
-	items := slices.Clone(r.Items)
+	items := r.itemsToChange()
 	for i, it := range items {
 		a, ok := it.Latest()
 		if !ok || a.Hold == nil || it.State != Running && it.State != Cancelling {
@@ -25,7 +24,7 @@ func (r Run) clockMoved(by time.Duration) Run {
 			w.At = w.At.Add(by)
 		}
 		a.Hold = &w
-		items[i].Attempts = newest(it.Attempts, a)
+		items[i].Attempts = it.Attempts.replaced(a)
 	}
 	r.Items = items
 	return r
@@ -43,17 +42,10 @@ func (r Run) stamped(e Event) Run {
 		return r
 	}
 	a.clock = r.clock
-	items := slices.Clone(r.Items)
-	items[i].Attempts = newest(items[i].Attempts, a)
+	items := r.itemsToChange()
+	items[i].Attempts = items[i].Attempts.replaced(a)
 	r.Items = items
 	return r
-}
-
-// newest is a copy of the attempts with another one in the place of the last.
-func newest(attempts []Attempt, a Attempt) []Attempt {
-	attempts = slices.Clone(attempts)
-	attempts[len(attempts)-1] = a
-	return attempts
 }
 
 // since is how long ago an attempt's instant was, whatever the clock was set

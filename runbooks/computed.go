@@ -103,9 +103,7 @@ func (r Run) OnlyToAbort(item string) bool {
 }
 
 // Begun reports whether the effect of an action may be there.
-func (it ItemRun) Begun() bool {
-	return slices.ContainsFunc(it.Attempts, func(a Attempt) bool { return a.Intent != nil })
-}
+func (it ItemRun) Begun() bool { return it.begun }
 
 // inTurn is the item that comes before this one in a section that is walked in
 // its order, if there is one that is not done. Only what changes something or

@@ -14,7 +14,7 @@ func estimates(runs []Run, site, book, section string) map[string]time.Duration 
 			continue
 		}
 		for _, it := range r.Items {
-			for _, a := range it.Attempts {
+			for a := range it.Attempts.All() {
 				if d, ok := a.took(); ok {
 					took[it.ID] = append(took[it.ID], d)
 				}

@@ -40,7 +40,7 @@ func (l *Local) interruptReaders(reason string) error {
 		if !running || it.Kind == Action || it.State != Running {
 			continue
 		}
-		if err := l.append(it.ID, len(it.Attempts), ItemInterrupted{Reason: reason}); err != nil {
+		if err := l.append(it.ID, it.Attempts.Len(), ItemInterrupted{Reason: reason}); err != nil {
 			return err
 		}
 		cancel()
@@ -49,7 +49,7 @@ func (l *Local) interruptReaders(reason string) error {
 		if it.State != Armed {
 			continue
 		}
-		if err := l.append(it.ID, len(it.Attempts), ActionDisarmed{Reason: reason}); err != nil {
+		if err := l.append(it.ID, it.Attempts.Len(), ActionDisarmed{Reason: reason}); err != nil {
 			return err
 		}
 	}

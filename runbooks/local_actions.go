@@ -61,7 +61,7 @@ func (l *Local) orNotApplicable(s Seat, it Item, err error) error {
 	defer l.mu.Unlock()
 	l.who = s.who
 	run, _ := l.run.Item(it.ID)
-	return l.notApplicable(it.ID, len(run.Attempts)+1, absent.What)
+	return l.notApplicable(it.ID, run.Attempts.Len()+1, absent.What)
 }
 
 // armable is the action and its check, if it may be armed now. The caller
@@ -108,8 +108,7 @@ func (l *Local) barred(item string, err error) {
 		return
 	}
 	run, _ := l.run.Item(item)
-	if n := len(run.Barred); n > 0 {
-		last := run.Barred[n-1]
+	if last, tried := run.Barred.Newest(); tried {
 		if last.Text == outside.Why && last.Actor.Identity() == l.who.Identity() && l.o.Now().Sub(last.At) < time.Minute {
 			return
 		}
@@ -129,9 +128,9 @@ func (l *Local) window() *civil.Window {
 // recordPreview records what the action would do, or that it cannot be begun.
 func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result) error {
 	run, _ := l.run.Item(it.ID)
-	attempt := len(run.Attempts) + 1
+	attempt := run.Attempts.Len() + 1
 	if run.State == Armed {
-		attempt = len(run.Attempts)
+		attempt = run.Attempts.Len()
 	}
 	if preview.Level != checks.OK {
 		if run.State == Armed {
@@ -208,7 +207,7 @@ func (s Seat) Disarm(item, reason string) error {
 		return err
 	}
 	it, _ := s.l.run.Item(item)
-	return s.l.append(item, len(it.Attempts), ActionDisarmed{Reason: s.l.line(reason)})
+	return s.l.append(item, it.Attempts.Len(), ActionDisarmed{Reason: s.l.line(reason)})
 }
 
 // Approve confirms an armed action and begins it: typed is the target's name
@@ -226,7 +225,7 @@ func (s Seat) Approve(item, typed string, seen Hash) error {
 	if err != nil {
 		return err
 	}
-	attempt := len(run.Attempts)
+	attempt := run.Attempts.Len()
 	a, _ := run.Latest()
 	if err := l.append(item, attempt, ActionConfirmed{Typed: l.line(strings.TrimSpace(typed)), Preview: seen}); err != nil {
 		return err
@@ -298,7 +297,7 @@ func (s Seat) Cancel(item, reason string) error {
 		return fmt.Errorf("%s is %s: there is nothing to cancel", item, it.State)
 	}
 	if !again {
-		if err := l.append(item, len(it.Attempts), ItemCancelling{Reason: l.line(reason)}); err != nil {
+		if err := l.append(item, it.Attempts.Len(), ItemCancelling{Reason: l.line(reason)}); err != nil {
 			return err
 		}
 	}
@@ -334,7 +333,7 @@ func (s Seat) Resolve(item string, done bool, evidence string) error {
 		resolved.Level = checks.OK
 	}
 	it, _ := s.l.run.Item(item)
-	if err := s.l.append(item, len(it.Attempts), resolved); err != nil {
+	if err := s.l.append(item, it.Attempts.Len(), resolved); err != nil {
 		return err
 	}
 	s.l.settle(item)
@@ -352,7 +351,7 @@ func (s Seat) Probe(item string) error {
 	if !ok || it.Kind != Action || it.State != Interrupted {
 		return fmt.Errorf("%s is %s: there is nothing to look for", item, it.State)
 	}
-	s.l.probeLater(item, len(it.Attempts), s.who)
+	s.l.probeLater(item, it.Attempts.Len(), s.who)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (l *Local) startItem(id string) error {
 	}
 	delete(l.wanted, id)
 	run, _ := l.run.Item(id)
-	attempt := len(run.Attempts) + 1
+	attempt := run.Attempts.Len() + 1
 	check, err := Resolve(it, l.o.Site, l.variables)
 	var absent checks.NotHere
 	switch {
@@ -135,7 +135,7 @@ func (l *Local) finish(ctx context.Context, who Actor, id string, attempt int, r
 // stopped records that a check ended without a result: somebody asked for
 // that, or the session ended.
 func (l *Local) stopped(it ItemRun, attempt int) {
-	if len(it.Attempts) != attempt {
+	if it.Attempts.Len() != attempt {
 		return
 	}
 	switch it.State {

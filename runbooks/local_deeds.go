@@ -136,7 +136,7 @@ func (l *Local) settle(item string) {
 			if it.Undo != item || !it.Begun() || it.State != Failed && it.State != Errored && it.State != Cancelled {
 				continue
 			}
-			l.mustAppend(it.ID, len(it.Attempts), ItemRolledBack{By: item})
+			l.mustAppend(it.ID, it.Attempts.Len(), ItemRolledBack{By: item})
 		}
 	}
 	l.advance() //nolint:errcheck // nobody is there to be told
@@ -204,7 +204,7 @@ func (l *Local) resolveByProbe(item string, attempt int, who Actor) {
 	defer l.mu.Unlock()
 	l.who = who
 	delete(l.running, item)
-	if run, _ := l.run.Item(item); l.broken != nil || run.State != Interrupted || len(run.Attempts) != attempt {
+	if run, _ := l.run.Item(item); l.broken != nil || run.State != Interrupted || run.Attempts.Len() != attempt {
 		return
 	}
 	l.mustAppend(item, attempt, p)

@@ -15,7 +15,7 @@ func (l *Local) beginHold(it Item) error {
 		return err
 	}
 	run, _ := l.run.Item(it.ID)
-	attempt := len(run.Attempts) + 1
+	attempt := run.Attempts.Len() + 1
 	until := l.o.Now().Add(it.Hold.For)
 	if err := l.append(it.ID, attempt, HoldStarted{Until: until, Every: it.Hold.Every, Items: it.Hold.Items}); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (l *Local) watching(id string, attempt int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	it, _ := l.run.Item(id)
-	return l.broken == nil && len(it.Attempts) == attempt && (it.State == Running || it.State == Cancelling)
+	return l.broken == nil && it.Attempts.Len() == attempt && (it.State == Running || it.State == Cancelling)
 }
 
 // nextSample is when to look again: at once the first time, then at every
@@ -116,7 +116,7 @@ func (l *Local) sampled(it Item, attempt int, who Actor, results []checks.Result
 	defer l.mu.Unlock()
 	l.who = who
 	run, _ := l.run.Item(it.ID)
-	if l.broken != nil || run.State != Running || len(run.Attempts) != attempt {
+	if l.broken != nil || run.State != Running || run.Attempts.Len() != attempt {
 		return
 	}
 	if len(results) > 0 {
@@ -164,7 +164,7 @@ func (l *Local) holdStopped(id string, attempt int, who Actor) {
 	l.who = who
 	it, _ := l.run.Item(id)
 	delete(l.running, id)
-	if l.broken == nil && it.State == Cancelling && len(it.Attempts) == attempt {
+	if l.broken == nil && it.State == Cancelling && it.Attempts.Len() == attempt {
 		a, _ := it.Latest()
 		l.mustAppend(id, attempt, ItemCancelled{Reason: a.Reason})
 	}

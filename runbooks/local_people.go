@@ -69,7 +69,7 @@ func (l *Local) answerable(item string) (Item, int, error) {
 		return it, 0, err
 	}
 	run, _ := l.run.Item(item)
-	return it, len(run.Attempts) + 1, nil
+	return it, run.Attempts.Len() + 1, nil
 }
 
 // Skip leaves an item out.
@@ -176,7 +176,7 @@ func (s Seat) Finish(note string) error {
 	}
 	for _, it := range l.run.Items {
 		if it.State == Pending && l.run.OnlyToAbort(it.ID) {
-			if err := l.append(it.ID, len(it.Attempts)+1, ItemNotApplicable{Reason: "the run was not aborted"}); err != nil {
+			if err := l.append(it.ID, it.Attempts.Len()+1, ItemNotApplicable{Reason: "the run was not aborted"}); err != nil {
 				return err
 			}
 		}

@@ -201,7 +201,7 @@ func TestChecksRunInParallelAsTheirNeedsOpen(t *testing.T) {
 		if kinds[0] != "run.opened" || kinds[1] != "check.started disk" || kinds[len(kinds)-1] != "run.suspended" {
 			t.Errorf("recorded %v", kinds)
 		}
-		if it, _ := l.Run().Item("db"); it.State != runbooks.Interrupted || len(it.Attempts) != 2 || it.Attempts[0].State != runbooks.Warned {
+		if it, _ := l.Run().Item("db"); it.State != runbooks.Interrupted || it.Attempts.Len() != 2 || it.Attempts.At(0).State != runbooks.Warned {
 			t.Errorf("leaving turned db into %s: %+v", it.State, it.Attempts)
 		}
 	})
@@ -243,10 +243,10 @@ func TestWhatPeopleSayIsRecordedOrRefused(t *testing.T) {
 		errorsItem, _ := run.Item("errors")
 		disk, _ := run.Item("disk")
 		choice, _ := run.Item("go")
-		if errorsItem.State != runbooks.Warned || errorsItem.Attempts[0].Evidence["count"] != "25" || errorsItem.Attempts[0].Why[0].Rule != "count > 20" {
+		if errorsItem.State != runbooks.Warned || errorsItem.Attempts.At(0).Evidence["count"] != "25" || errorsItem.Attempts.At(0).Why[0].Rule != "count > 20" {
 			t.Errorf("errors %+v", errorsItem)
 		}
-		if disk.State != runbooks.Failed || disk.Override == nil || strings.ContainsRune(disk.Notes[0].Text, '\x1b') {
+		if disk.State != runbooks.Failed || disk.Override == nil || strings.ContainsRune(disk.Notes.At(0).Text, '\x1b') {
 			t.Errorf("disk %+v", disk)
 		}
 		if choice.Choice != "wait" || states(l)["db"] != runbooks.Passed || len(run.Signatures) != 1 {
@@ -281,7 +281,7 @@ func TestAnUnfinishedRunIsFoundAgain(t *testing.T) {
 		if got := j.kinds()[before : before+3]; !slices.Equal(got, []string{"run.resumed", "run.taken_over", "check.started disk"}) {
 			t.Errorf("recorded %v", got)
 		}
-		if disk, _ := second.Run().Item("disk"); disk.State != runbooks.Passed || len(disk.Attempts) != 2 {
+		if disk, _ := second.Run().Item("disk"); disk.State != runbooks.Passed || disk.Attempts.Len() != 2 {
 			t.Errorf("disk %+v", disk)
 		}
 		must(t, second.Close())

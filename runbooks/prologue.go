@@ -203,7 +203,7 @@ func (l *Local) interruptAll(r Run, reason string) ([]Event, Run, error) {
 		default:
 			continue // a step or a watch goes on without us
 		}
-		e, err := l.event(r.ID, it.ID, len(it.Attempts), p)
+		e, err := l.event(r.ID, it.ID, it.Attempts.Len(), p)
 		if err != nil {
 			return nil, r, err
 		}

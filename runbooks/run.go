@@ -1,9 +1,7 @@
 package runbooks
 
 import (
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -25,16 +23,18 @@ type Run struct {
 	Driver   Actor
 
 	Items      []ItemRun // in the order of the document
-	Notes      []Remark
+	Notes      Entries[Remark]
 	Exhibits   []Exhibit
 	Signatures []Remark
 
-	Absences []Absence // of the driver, while something went on
+	Absences Entries[Absence] // of the driver, while something went on
 
 	Aborting *Remark // why the run is being left; nil while it is not
 	Window   *Remark // the override of the window, with its end
 
-	clock time.Duration // by how much the wall clock was set since the run was opened
+	clock  time.Duration  // by how much the wall clock was set since the run was opened
+	places map[string]int // of the items; never written to after the run was opened
+	alone  bool           // nobody else holds Items: it is changed in place
 
 	Seq  uint64    // of the newest event
 	Last time.Time // when it was recorded
@@ -44,18 +44,20 @@ type Run struct {
 type ItemRun struct {
 	Step
 	State    State
-	Attempts []Attempt // newest last
-	Late     []Attempt // results that came after a decision: evidence, no more
-	Choice   string    // of a decide
+	Attempts Entries[Attempt]
+	Late     Entries[Attempt] // results that came after a decision: evidence, no more
+	Choice   string           // of a decide
 
-	Ack      *Remark  // a bad result that was seen
-	Override *Remark  // a failed result that does not hold up the rest until it expires
-	Skip     *Remark  // why it was left out
-	Notes    []Remark // newest last
+	Ack      *Remark // a bad result that was seen
+	Override *Remark // a failed result that does not hold up the rest until it expires
+	Skip     *Remark // why it was left out
+	Notes    Entries[Remark]
 	Exhibits []Exhibit
-	Barred   []Remark // tries to begin it that the clock or the place forbade
+	Barred   Entries[Remark] // tries to begin it that the clock or the place forbade
 
 	Signatures []Remark
+
+	begun bool // an attempt was intended
 }
 
 // An Attempt is one try at an item.
@@ -116,10 +118,7 @@ func (a Attempt) Took() time.Duration {
 
 // Latest is the newest attempt.
 func (it ItemRun) Latest() (Attempt, bool) {
-	if len(it.Attempts) == 0 {
-		return Attempt{}, false
-	}
-	return it.Attempts[len(it.Attempts)-1], true
+	return it.Attempts.Newest()
 }
 
 // Result is the newest attempt's result, nil if it has none.
@@ -137,47 +136,13 @@ func (r Run) Item(id string) (ItemRun, bool) {
 }
 
 func (r Run) index(id string) int {
+	if r.places != nil {
+		if i, ok := r.places[id]; ok {
+			return i
+		}
+		return -1
+	}
 	return slices.IndexFunc(r.Items, func(it ItemRun) bool { return it.ID == id })
-}
-
-// Fold applies the events of one run in their order.
-func Fold(events []Event) (Run, error) {
-	var r Run
-	for _, e := range events {
-		var err error
-		if r, err = r.Apply(e); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// FoldAll folds the events of many runs, in the order in which the runs were
-// opened. Events that do not fit are reported, all of them, and left out: one
-// bad run must not hide the others.
-func FoldAll(events iter.Seq2[Event, error]) ([]Run, error) {
-	var runs []Run
-	var problems []error
-	at := map[string]int{}
-	for e, err := range events {
-		if err != nil {
-			return runs, errors.Join(append(problems, fmt.Errorf("reading the journal: %w", err))...)
-		}
-		i, known := at[e.Run]
-		if !known {
-			i = len(runs)
-			runs = append(runs, Run{})
-			at[e.Run] = i
-		}
-		next, err := runs[i].Apply(e)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		runs[i] = next
-	}
-	runs = slices.DeleteFunc(runs, func(r Run) bool { return r.ID == "" })
-	return runs, errors.Join(problems...)
 }
 
 // FactOf is the value of "item.fact" in the newest result of an item, in the

@@ -181,10 +181,10 @@ func TestEarlierAttemptsAreKept(t *testing.T) {
 	before := s.run
 	s.ran("disk", 2, checks.OK)
 	it, _ := s.run.Item("disk")
-	if len(it.Attempts) != 2 || it.Attempts[0].State != runbooks.Failed || it.Attempts[1].State != runbooks.Passed || it.Ack != nil {
+	if it.Attempts.Len() != 2 || it.Attempts.At(0).State != runbooks.Failed || it.Attempts.At(1).State != runbooks.Passed || it.Ack != nil {
 		t.Errorf("got %+v", it)
 	}
-	if old, _ := before.Item("disk"); old.State != runbooks.Failed || len(old.Attempts) != 1 || old.Ack == nil {
+	if old, _ := before.Item("disk"); old.State != runbooks.Failed || old.Attempts.Len() != 1 || old.Ack == nil {
 		t.Errorf("an older run was changed: %+v", old)
 	}
 }
@@ -197,7 +197,7 @@ func TestALateResultIsEvidenceAndChangesNoState(t *testing.T) {
 	s.must("disk", 1, runbooks.CheckFinished{Result: result(checks.OK, s.now)})
 	s.state("disk", runbooks.Skipped)
 	it, _ := s.run.Item("disk")
-	if len(it.Late) != 1 || it.Late[0].Result.Level != checks.OK {
+	if it.Late.Len() != 1 || it.Late.At(0).Result.Level != checks.OK {
 		t.Errorf("the late result was lost: %+v", it)
 	}
 	s.must("", 0, runbooks.RunAborted{Reason: "enough"})
@@ -211,7 +211,7 @@ func TestAResultAfterTheRunEndedIsLate(t *testing.T) {
 	s.must("", 0, runbooks.RunExpired{Period: "2026-11-24"})
 	s.must("disk", 1, runbooks.CheckFinished{Result: result(checks.OK, s.now)})
 	s.state("disk", runbooks.Running)
-	if it, _ := s.run.Item("disk"); len(it.Late) != 1 {
+	if it, _ := s.run.Item("disk"); it.Late.Len() != 1 {
 		t.Errorf("the late result was lost: %+v", it)
 	}
 }
@@ -338,7 +338,7 @@ func TestAnySequenceOfEventsKeepsTheRunLawful(t *testing.T) {
 			item := rapid.SampledFrom([]string{"", "disk", "disk", "backup", "restore", "errors", "look", "go", "nothing"}).Draw(t, "item")
 			attempt := 0
 			if it, ok := run.Item(item); ok {
-				attempt = len(it.Attempts) + rapid.IntRange(-1, 1).Draw(t, "attempt")
+				attempt = it.Attempts.Len() + rapid.IntRange(-1, 1).Draw(t, "attempt")
 			}
 			step(newEvent(t, at, item, attempt, anyPayload(t, at)))
 		}
@@ -381,7 +381,7 @@ func lawful(t *rapid.T, before, run runbooks.Run, e runbooks.Event) {
 		if it.Override != nil && it.State != runbooks.Failed {
 			t.Fatalf("%s is %s and overridden", it.ID, it.State)
 		}
-		if len(before.Items) > 0 && len(it.Attempts) < len(before.Items[i].Attempts) {
+		if len(before.Items) > 0 && it.Attempts.Len() < before.Items[i].Attempts.Len() {
 			t.Fatalf("%s lost an attempt", it.ID)
 		}
 	}

@@ -120,21 +120,21 @@ func writeStates(b *strings.Builder, r runbooks.Run) {
 	fmt.Fprintf(b, "run %s %s %q opened %s by %s closed %s driven by %s, event %d\n",
 		r.ID, r.State, r.Reason, stamp(r.OpenedAt), r.OpenedBy, stamp(r.ClosedAt), r.Driver, r.Seq)
 	fmt.Fprintf(b, "  %s/%s/%s period %q level %s hash %s\n", r.Opened.Site, r.Opened.Runbook, r.Opened.Section, r.Opened.Period, r.Level(), r.Opened.Hash)
-	said(b, "  ", "note", r.Notes...)
+	said(b, "  ", "note", r.Notes.List()...)
 	said(b, "  ", "signed", r.Signatures...)
 	frames(b, "  ", r.Exhibits)
-	for _, a := range r.Absences {
+	for a := range r.Absences.All() {
 		fmt.Fprintf(b, "  away %s %s to %s from %v\n", a.Actor, stamp(a.From), stamp(a.To), a.Items)
 	}
 	optional(b, "  ", map[string]*runbooks.Remark{"aborting": r.Aborting, "window": r.Window})
 	for _, it := range r.Items {
-		fmt.Fprintf(b, "  %s %s %s choice %q late %d\n", it.ID, it.Kind, it.State, it.Choice, len(it.Late))
+		fmt.Fprintf(b, "  %s %s %s choice %q late %d\n", it.ID, it.Kind, it.State, it.Choice, it.Late.Len())
 		optional(b, "    ", map[string]*runbooks.Remark{"acknowledged": it.Ack, "overridden": it.Override, "skipped": it.Skip})
-		said(b, "    ", "note", it.Notes...)
-		said(b, "    ", "barred", it.Barred...)
+		said(b, "    ", "note", it.Notes.List()...)
+		said(b, "    ", "barred", it.Barred.List()...)
 		said(b, "    ", "signed", it.Signatures...)
 		frames(b, "    ", it.Exhibits)
-		for _, a := range it.Attempts {
+		for a := range it.Attempts.All() {
 			writeAttempt(b, a)
 		}
 	}

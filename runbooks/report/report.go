@@ -256,7 +256,7 @@ func Of(run runbooks.Run, o Options) Report {
 		Period: run.Opened.Period, State: run.State, Level: run.Level(), Reason: run.Reason, Rehearsal: run.Opened.Rehearsal,
 		Opened: run.OpenedAt, OpenedBy: personOf(run.OpenedBy), Driver: personOf(run.Driver),
 		Document: run.Opened.Path, DocumentSHA: run.Opened.Hash.String(), Version: run.Opened.Version,
-		Notes: remarksOf(run.Notes), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window), Absences: absencesOf(run.Absences),
+		Notes: remarksOf(run.Notes.List()), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window), Absences: absencesOf(run.Absences.List()),
 		Head: o.Head, HeadHash: o.HeadHash.String(), HeadWords: Words(o.HeadHash), Verified: o.Verified, MadeAt: o.Now, MadeBy: o.Version,
 		BudgetMs: ms(o.Budget), Host: run.OpenedBy.Host, Due: instant(run.Opened.Due), Overdue: instant(run.Opened.Overdue), InWindow: o.InWindow,
 	}
@@ -301,10 +301,10 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 func itemOf(it runbooks.ItemRun, o Options) Item {
 	out := Item{
 		ID: it.ID, Title: it.Title, Group: it.Group, Kind: it.Kind, Module: it.Use, Danger: it.Danger, Guide: it.Guide, State: it.State,
-		Choice: it.Choice, Late: len(it.Late), Skipped: remarkOf(it.Skip), Override: remarkOf(it.Override), Seen: remarkOf(it.Ack),
-		Barred: remarksOf(it.Barred), Notes: remarksOf(it.Notes), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
+		Choice: it.Choice, Late: it.Late.Len(), Skipped: remarkOf(it.Skip), Override: remarkOf(it.Override), Seen: remarkOf(it.Ack),
+		Barred: remarksOf(it.Barred.List()), Notes: remarksOf(it.Notes.List()), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
 	}
-	for _, a := range it.Attempts {
+	for a := range it.Attempts.All() {
 		out.Attempts = append(out.Attempts, attemptOf(a))
 	}
 	if a, ok := it.Latest(); ok {
@@ -424,17 +424,17 @@ func people(run runbooks.Run) []Person {
 		}
 	}
 	said(run.Aborting, run.Window)
-	each(run.Notes)
+	each(run.Notes.List())
 	each(run.Signatures)
 	for _, it := range run.Items {
-		for _, a := range it.Attempts {
+		for a := range it.Attempts.All() {
 			add(a.Actor)
 			said(a.Confirmed, a.Resolved)
 			each(a.Signatures)
 		}
 		said(it.Skip, it.Override, it.Ack)
-		each(it.Barred)
-		each(it.Notes)
+		each(it.Barred.List())
+		each(it.Notes.List())
 		each(it.Signatures)
 	}
 	slices.SortFunc(all, func(a, b Person) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Login, b.Login)) })

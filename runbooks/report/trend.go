@@ -87,7 +87,7 @@ func usual(earlier []runbooks.Run) map[string]time.Duration {
 			continue
 		}
 		for _, it := range r.Items {
-			for _, a := range it.Attempts {
+			for a := range it.Attempts.All() {
 				if !a.Ended.IsZero() && (a.State == runbooks.Passed || a.State == runbooks.Warned) {
 					took[it.ID] = append(took[it.ID], a.Took())
 				}

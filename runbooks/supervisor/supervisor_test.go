@@ -171,10 +171,10 @@ func TestWhatIsDoneInOneDeckIsSeenInEveryOther(t *testing.T) {
 	h.slow.end <- checks.Warn
 	until(t, "both see it end", func() bool { return state(one, "disk") == runbooks.Warned && state(two, "disk") == runbooks.Warned })
 	must(t, two.Note("disk", "seen \x1b[31mhere"))
-	until(t, "one sees the note", func() bool { it, _ := one.Run().Item("disk"); return len(it.Notes) == 1 })
+	until(t, "one sees the note", func() bool { it, _ := one.Run().Item("disk"); return it.Notes.Len() == 1 })
 	it, _ := one.Run().Item("disk")
-	if strings.ContainsRune(it.Notes[0].Text, 0x1b) || it.Notes[0].Actor.UID != os.Getuid() {
-		t.Errorf("%+v", it.Notes[0])
+	if strings.ContainsRune(it.Notes.At(0).Text, 0x1b) || it.Notes.At(0).Actor.UID != os.Getuid() {
+		t.Errorf("%+v", it.Notes.At(0))
 	}
 	must(t, one.Close())
 	must(t, two.Close())

@@ -28,7 +28,7 @@ func (n news) about(f pane.Frame) []string {
 		prose(g.Title, g.Note)
 	}
 	var said [][2]string
-	for _, r := range n.run.Notes {
+	for r := range n.run.Notes.All() {
 		said = append(said, [2]string{stamp(r.At), r.Actor.String() + " noted: " + r.Text})
 	}
 	for _, r := range n.run.Signatures {

@@ -161,7 +161,7 @@ func cannotRetry(it runbooks.ItemRun) string {
 	switch {
 	case it.State.Busy():
 		return "it is " + string(it.State)
-	case len(it.Attempts) == 0 && it.Skip == nil:
+	case it.Attempts.Len() == 0 && it.Skip == nil:
 		return "nothing was attempted yet: x"
 	}
 	return ""

@@ -244,7 +244,7 @@ func sourced(source string) string {
 // attempts lists every try, and results that came too late.
 func attempts(f pane.Frame, it runbooks.ItemRun) []string {
 	var pairs [][2]string
-	for _, a := range slices.Backward(it.Attempts) {
+	for a := range it.Attempts.Backward() {
 		text := word(a.State) + " by " + a.Actor.String()
 		if !a.Ended.IsZero() {
 			text += ", took " + ago(a.Ended.Sub(a.Started))
@@ -254,7 +254,7 @@ func attempts(f pane.Frame, it runbooks.ItemRun) []string {
 		}
 		pairs = append(pairs, [2]string{strconv.Itoa(a.N) + "  " + stamp(a.Started), text})
 	}
-	for _, a := range it.Late {
+	for a := range it.Late.All() {
 		pairs = append(pairs, [2]string{strconv.Itoa(a.N) + "  " + stamp(a.Ended), "too late to count: " + outcome(runbooks.ItemRun{State: a.State}, a)})
 	}
 	if len(pairs) == 0 {
@@ -294,8 +294,8 @@ func remarks(f pane.Frame, it runbooks.ItemRun) []string {
 	add("has seen it", it.Ack)
 	add("overrode it", it.Override)
 	add("skipped it", it.Skip)
-	for i := range it.Notes {
-		add("noted", &it.Notes[i])
+	for n := range it.Notes.All() {
+		add("noted", &n)
 	}
 	for i := range it.Signatures {
 		add("signed", &it.Signatures[i])

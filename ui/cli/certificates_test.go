@@ -34,7 +34,7 @@ func TestTheCertificatesAreRenewedOnTheSandbox(t *testing.T) {
 		w.must(w.s.Retry(id))
 		until(t, id+" is asked again", func() bool {
 			it, a := w.item(id)
-			return it.State.Decided() && len(it.Attempts) == 2 && a.Result != nil
+			return it.State.Decided() && it.Attempts.Len() == 2 && a.Result != nil
 		})
 		if it, a := w.item(id); it.State != runbooks.Passed {
 			t.Errorf("after the renewal %s is %s: %s %s", id, it.State, a.Result.Note, a.Result.Err)

@@ -86,15 +86,15 @@ func TestAFullDiskStopsActionsAndLosesNothing(t *testing.T) {
 		t.Fatal("a full disk took 2000 notes")
 	}
 	until(t, "the deck says that nothing is recorded", func() bool { return s.Err() != nil })
-	if len(s.Run().Notes) != 2+acknowledged {
-		t.Errorf("%d notes are seen, %d were acknowledged", len(s.Run().Notes), 2+acknowledged)
+	if s.Run().Notes.Len() != 2+acknowledged {
+		t.Errorf("%d notes are seen, %d were acknowledged", s.Run().Notes.Len(), 2+acknowledged)
 	}
 	if err := s.Arm(t.Context(), "count"); err == nil {
 		t.Error("an action was armed that cannot be recorded")
 	}
 	os.Remove(filler)
 	until(t, "it is recorded again", func() bool { return s.Err() == nil && s.Note("", "after") == nil })
-	if n := len(s.Run().Notes); n < 3+acknowledged { // one whose answer was lost may be there twice
+	if n := s.Run().Notes.Len(); n < 3+acknowledged { // one whose answer was lost may be there twice
 		t.Errorf("%d notes, want %d", n, 3+acknowledged)
 	}
 	if report := journal.Verify(w.state(), nil); report.Status != journal.Intact {

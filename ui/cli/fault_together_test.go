@@ -156,7 +156,7 @@ func deaths(t *testing.T, random *rand.Rand, rounds int) {
 	if n := w.effects(); n > rounds || n < passed(it) {
 		t.Errorf("%d attempts, %d passed, done %d times", rounds, passed(it), n)
 	}
-	if n := len(s.Run().Notes); n != rounds {
+	if n := s.Run().Notes.Len(); n != rounds {
 		t.Errorf("%d notes were acknowledged, %d are there", rounds, n)
 	}
 	if report := journal.Verify(w.state(), nil); report.Status != journal.Intact {
@@ -184,7 +184,7 @@ func (w *ward) killDeck() {
 // resolved for the test left out.
 func passed(it runbooks.ItemRun) int {
 	n := 0
-	for _, a := range it.Attempts {
+	for a := range it.Attempts.All() {
 		if a.State == runbooks.Passed && (a.Resolved == nil || a.Verified != nil) {
 			n++
 		}

@@ -214,8 +214,8 @@ func (i itemJSON) MarshalJSON() ([]byte, error) { return joined(i) }
 
 func itemOf(run runbooks.Run, it runbooks.ItemRun) itemJSON {
 	out := itemJSON{
-		Item: it.ID, Title: it.Title, Kind: it.Kind, State: it.State, Attempts: len(it.Attempts), Guide: it.Guide,
-		Skipped: it.Skip, Override: it.Override, Ack: it.Ack, Notes: it.Notes, Result: it.Result(),
+		Item: it.ID, Title: it.Title, Kind: it.Kind, State: it.State, Attempts: it.Attempts.Len(), Guide: it.Guide,
+		Skipped: it.Skip, Override: it.Override, Ack: it.Ack, Notes: it.Notes.List(), Result: it.Result(),
 	}
 	if a, ok := it.Latest(); ok {
 		out.Actor, out.Reason = a.Actor.String(), a.Reason
