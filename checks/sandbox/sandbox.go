@@ -88,7 +88,11 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 // must fit into 107 bytes. The database's server may run as another user, so
 // the directory can be entered, but not read, by others.
 func newDir() (string, error) {
-	dir, err := os.MkdirTemp("", "opsdeck-")
+	parent, err := filepath.Abs(os.TempDir()) // its processes do not all stand where we do
+	if err != nil {
+		return "", fmt.Errorf("finding the folder for temporary files: %w", err)
+	}
+	dir, err := os.MkdirTemp(parent, "opsdeck-")
 	if err != nil {
 		return "", fmt.Errorf("making the sandbox's directory: %w", err)
 	}

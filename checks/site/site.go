@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 )
 
 // A Site is what is operated. It is built whole and never changed.
@@ -131,11 +132,11 @@ func Find(flag string, env func(string) string) (string, error) {
 		}
 		return named, nil
 	}
-	config := env("XDG_CONFIG_HOME")
-	if config == "" {
-		config = filepath.Join(env("HOME"), ".config")
+	places := []string{"opsdeck.yaml"}
+	if config, err := xdg.Config(env); err == nil { // a user without a home has no file in it
+		places = append(places, filepath.Join(config, "opsdeck", "opsdeck.yaml"))
 	}
-	for _, path := range []string{"opsdeck.yaml", filepath.Join(config, "opsdeck", "opsdeck.yaml"), "/etc/opsdeck/opsdeck.yaml"} {
+	for _, path := range append(places, "/etc/opsdeck/opsdeck.yaml") {
 		if _, err := os.Stat(path); err == nil {
 			return path, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {

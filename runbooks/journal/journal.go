@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -258,18 +259,19 @@ func (j *Journal) undrive() error {
 // Mono is the time since this journal was opened, by the monotonic clock.
 func (j *Journal) Mono() time.Duration { return time.Since(j.began) }
 
-// StateDir is where a site's state lives: the given directory, or
-// $XDG_STATE_HOME/opsdeck, or ~/.local/state/opsdeck, and in it the site's name.
-func StateDir(given, site string, env func(string) string) string {
-	root := given
-	if root == "" {
-		base := env("XDG_STATE_HOME")
-		if base == "" {
-			base = filepath.Join(env("HOME"), ".local", "state")
-		}
-		root = filepath.Join(base, "opsdeck")
+// StateDir is where a site's state lives, as an absolute path: the given
+// directory, or $XDG_STATE_HOME/opsdeck, or ~/.local/state/opsdeck, and in it the
+// site's name. A user without a home has to name a directory, or gets an error.
+func StateDir(given, site string, env func(string) string) (string, error) {
+	root, err := filepath.Abs(given)
+	if given == "" {
+		root, err = xdg.State(env)
+		root = filepath.Join(root, "opsdeck")
 	}
-	return filepath.Join(root, folderName(site))
+	if err != nil {
+		return "", fmt.Errorf("finding the state directory: %w", err)
+	}
+	return filepath.Join(root, folderName(site)), nil
 }
 
 // folderName keeps a site's name from naming any other directory.

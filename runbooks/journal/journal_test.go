@@ -429,12 +429,28 @@ func TestASiteNameCannotLeaveTheStateDirectory(t *testing.T) {
 	for site, want := range map[string]string{
 		"demo": "/home/dana/.local/state/opsdeck/demo", "../../etc": "/home/dana/.local/state/opsdeck/______etc", "": "/home/dana/.local/state/opsdeck/site",
 	} {
-		if got := StateDir("", site, env); got != want {
-			t.Errorf("%q lives in %s, want %s", site, got, want)
+		if got, err := StateDir("", site, env); err != nil || got != want {
+			t.Errorf("%q lives in %s, %v; want %s", site, got, err, want)
 		}
 	}
-	if got := StateDir("/srv/state", "demo", env); got != "/srv/state/demo" {
-		t.Errorf("got %s", got)
+	if got, err := StateDir("/srv/state", "demo", env); err != nil || got != "/srv/state/demo" {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+// TestTheStateDirectoryIsTheSameFromEveryFolder: the supervisor stands in /, its
+// clients stand elsewhere.
+func TestTheStateDirectoryIsTheSameFromEveryFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if got, err := StateDir("state", "demo", os.Getenv); err != nil || got != filepath.Join(dir, "state", "demo") {
+		t.Errorf("a relative --state is %s, %v", got, err)
+	}
+	for _, env := range []map[string]string{{}, {"HOME": "dana"}, {"HOME": "/home/dana", "XDG_STATE_HOME": "state"}} {
+		got, err := StateDir("", "demo", func(name string) string { return env[name] })
+		if err == nil && !filepath.IsAbs(got) {
+			t.Errorf("with %v: %s", env, got)
+		}
 	}
 }
 

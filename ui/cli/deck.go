@@ -95,9 +95,9 @@ func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices
 // openLog opens the program's own log in the state directory; without one the
 // log goes nowhere, and never to the terminal.
 func (p *program) openLog(s *site.Site) (*os.File, string) {
-	dir := journal.StateDir(p.flags.state, s.Name, p.Env)
+	dir, err := journal.StateDir(p.flags.state, s.Name, p.Env)
 	path := filepath.Join(dir, "opsdeck.log")
-	if err := os.MkdirAll(dir, 0o700); err == nil {
+	if err == nil && os.MkdirAll(dir, 0o700) == nil {
 		rotate(path)
 		if f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
 			return f, path

@@ -35,7 +35,8 @@ func (p *program) doctorCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
-			findings := append(p.examineSite(w), p.examineState(cmd.Context(), w)...)
+			findings := append(p.examineSite(w), p.examineEnvironment()...)
+			findings = append(findings, p.examineState(cmd.Context(), w)...)
 			for _, st := range w.once(cmd.Context(), w.site.Checks(p.registry)).States {
 				findings = append(findings, examine(st.Result))
 			}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/command"
+	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
@@ -89,7 +91,11 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if as == serves && len(s.Withheld) > 0 {
 		return nil, &exit{exitData, fmt.Errorf("the supervisor needs every secret of %s: %s", s.Path, s.Withheld[0]), "make it readable for the supervisor's user"}
 	}
-	w := &world{role: as, site: s, redact: clean.NewRedactor(s.Secrets()...), dir: journal.StateDir(p.flags.state, s.Name, p.Env), log: log}
+	dir, err := journal.StateDir(p.flags.state, s.Name, p.Env)
+	if err != nil {
+		return nil, &exit{exitState, err, "name a directory with --state DIR"}
+	}
+	w := &world{role: as, site: s, redact: clean.NewRedactor(s.Secrets()...), dir: dir, log: log}
 	if as != looks && !w.far() {
 		if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
 			return nil, &exit{exitState, err, "name another directory with --state"}
@@ -147,12 +153,12 @@ func (w *world) current() *site.Site { return w.latest.Load() }
 
 // layers are the runbooks' folders, the later ones before the earlier.
 func (p *program) layers() []markdown.Layer {
-	config := p.Env("XDG_CONFIG_HOME")
-	if config == "" {
-		config = p.Env("HOME") + "/.config"
-	}
 	layers := []markdown.Layer{{Name: "shipped", FS: p.Library}}
-	for _, dir := range []string{"/etc/opsdeck/runbooks", config + "/opsdeck/runbooks", p.flags.runbooks} {
+	own := ""
+	if config, err := xdg.Config(p.Env); err == nil { // a user without a home has no runbooks in it
+		own = filepath.Join(config, "opsdeck", "runbooks")
+	}
+	for _, dir := range []string{"/etc/opsdeck/runbooks", own, p.flags.runbooks} {
 		if dir != "" {
 			layers = append(layers, markdown.Layer{Name: dir, FS: os.DirFS(dir)})
 		}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 )
 
 // ErrNotFound is the error of Find on a machine without a PostgreSQL server.
@@ -151,7 +153,7 @@ func cacheDir() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/var/cache/opsdeck/postgres", nil
 	}
-	dir, err := os.UserCacheDir()
+	dir, err := xdg.Cache(os.Getenv)
 	if err != nil {
 		return "", fmt.Errorf("finding the cache directory: %w", err)
 	}
