@@ -1,10 +1,6 @@
 package clean
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,15 +38,20 @@ const withAt = 2
 var hints = []string{"://", "uthorization", "UTHORIZATION", "assw", "ASSW", "hrase", "HRASE", "pwd", "PWD", "Pwd", "ecret", "ECRET",
 	"key", "Key", "KEY", "oken", "OKEN", "ookie", "OOKIE", "dentified", "DENTIFIED", "PRIVATE KEY", "eyJ", "AKIA", "ASIA", "gh", "xox", "_live_", "glpat"}
 
-// A Redactor removes secrets from text: those it was given, by value and in
-// the encodings they commonly travel in, and those it knows by shape. It is
-// safe for concurrent use; the zero Redactor knows shapes only.
+// A Redactor removes secrets from text: those it was given, and those it knows
+// by shape. It is safe for concurrent use; the zero Redactor knows shapes only.
 //
-// It promises the listed encodings, not transformations that a program
-// invents.
+// A secret is found as it is, with its quotes doubled or left as sh, Python and
+// SQL do it, and under at most two encodings, one inside the other: percent,
+// the backslashes of JSON, C and a shell, HTML entities, base64 of both
+// alphabets and hex, these two with line breaks in them. It does not matter
+// which of the bytes are escaped, nor where in a longer base64 or hex text the
+// secret begins; of such a text every line goes that holds a part of the
+// secret. Other transformations that a program invents are not found.
 type Redactor struct {
-	mu     sync.RWMutex
-	values []string // longest first, so that the longest form wins
+	mu      sync.RWMutex
+	secrets []string
+	values  *values // of the secrets; nil if there are none
 }
 
 // NewRedactor makes a Redactor that knows the given secrets.
@@ -65,62 +66,30 @@ func NewRedactor(secrets ...string) *Redactor {
 func (r *Redactor) Add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	values := slices.Clone(r.values) // whoever redacts now goes on with the old ones
 	for _, s := range secrets {
-		if len(s) < minSecret {
-			continue
+		if len(s) >= minSecret && !slices.Contains(r.secrets, s) {
+			r.secrets = append(r.secrets, s)
 		}
-		values = append(values, encodings(s)...)
 	}
-	slices.SortFunc(values, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
-	})
-	r.values = slices.Compact(values)
-}
-
-// encodings lists the forms of a secret that are looked for.
-func encodings(s string) []string {
-	forms := []string{
-		s, url.QueryEscape(s), url.PathEscape(s), hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))),
-		strings.ReplaceAll(s, `'`, `'\''`), strings.ReplaceAll(s, `'`, `''`),
-	}
-	if quoted, err := json.Marshal(s); err == nil {
-		forms = append(forms, strings.Trim(string(quoted), `"`))
-	}
-	for shift := range 3 {
-		forms = append(forms, base64Core(s, shift, base64.StdEncoding), base64Core(s, shift, base64.URLEncoding))
-	}
-	return slices.DeleteFunc(forms, func(f string) bool { return len(f) < minSecret })
-}
-
-// base64Core is the part of a secret's base64 that does not depend on what
-// stands around it, when it begins shift bytes into a group of three.
-func base64Core(s string, shift int, enc *base64.Encoding) string {
-	encoded := enc.WithPadding(base64.NoPadding).EncodeToString(append(make([]byte, shift), s...))
-	start := []int{0, 2, 3}[shift]
-	end := len(encoded)
-	if (len(s)+shift)%3 != 0 {
-		end--
-	}
-	if start >= end {
-		return ""
-	}
-	return encoded[start:end]
+	r.values = newValues(r.secrets) // a search that runs now goes on with the old ones
 }
 
 // Redact replaces every secret it knows.
 func (r *Redactor) Redact(text string) string {
-	r.mu.RLock()
-	values := r.values
-	r.mu.RUnlock()
-	for _, v := range values {
-		if strings.Contains(text, v) {
-			text = strings.ReplaceAll(text, v, Redacted)
-		}
+	if v := r.known(); v != nil {
+		text = without(text, search{values: v}.scan(text, layers, false).hits)
 	}
+	return shapeless(text)
+}
+
+func (r *Redactor) known() *values {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.values
+}
+
+// shapeless is a text without what has the shape of a secret.
+func shapeless(text string) string {
 	if !hinted(text) {
 		return text
 	}
