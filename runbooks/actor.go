@@ -1,11 +1,6 @@
 package runbooks
 
-import (
-	"os"
-	"os/user"
-	"strconv"
-	"strings"
-)
+import "fmt"
 
 // An Actor is who did something. Claimed says that the name is only claimed:
 // the kernel knows no login behind the process, and the user is the record's
@@ -18,11 +13,27 @@ type Actor struct {
 	Host    string `json:"host,omitempty"`
 	TTY     string `json:"tty,omitempty"`
 	Claimed bool   `json:"claimed,omitempty"`
+
+	LoginState LoginState `json:"login_state,omitempty"`
+	LoginWhy   string     `json:"login_why,omitempty"` // of a login that is unreadable
 }
+
+// LoginState says how much is known of the login behind an actor. Records of
+// before it was kept have "": their Login is known, or else taken as unset.
+type LoginState string
+
+// The three answers to who logged in.
+const (
+	LoginKnown      LoginState = "known"
+	LoginUnset      LoginState = "unset"      // read of a process that was proved to be the actor's, and there is none
+	LoginUnreadable LoginState = "unreadable" // it never counts, neither as the first nor as the second person
+)
 
 // String is the actor for a list: "ada", "root (login ada)", "ci (claimed)".
 func (a Actor) String() string {
 	switch {
+	case a.LoginState == LoginUnreadable:
+		return a.Name + " (login unreadable)"
 	case a.Claimed:
 		return a.Name + " (claimed)"
 	case a.Login != "" && a.Login != a.Name:
@@ -40,47 +51,39 @@ func (a Actor) Identity() string {
 }
 
 // Differs reports whether the kernel vouches for these being two people: two
-// logins, or two users of whom neither's login is known. A name that is only
-// claimed under the same user id, or one person as two users, is not enough.
+// logins, or two users of whom neither has a login. A name that is only claimed
+// under the same user id, one person as two users, or somebody whose login
+// could not be read, is not enough.
 func (a Actor) Differs(other Actor) bool {
+	if a.LoginState == LoginUnreadable || other.LoginState == LoginUnreadable {
+		return false
+	}
 	if a.Login != "" || other.Login != "" { // one who has a login may have taken another user to be without
 		return a.Login != "" && other.Login != "" && a.Login != other.Login
 	}
 	return a.UID != other.UID && a.Identity() != other.Identity()
 }
 
-// unsetLogin is what Linux reports for a process without a login: (uid_t)-1.
-const unsetLogin = "4294967295"
-
-// CurrentActor is the user of this process. The login identity is the audit
-// login uid of the kernel, never the environment; without one the name is
-// claimed.
-func CurrentActor() Actor { return ActorOf(os.Getpid(), os.Getuid()) }
-
-// ActorOf is the user of a process, of which the kernel said that the user id
-// is that: a peer on a socket.
-func ActorOf(pid, uid int) Actor {
-	a := Actor{UID: uid, Name: nameOf(strconv.Itoa(uid))}
-	if host, err := os.Hostname(); err == nil {
-		a.Host = host
-	}
-	proc := "/proc/" + strconv.Itoa(pid)
-	if tty, err := os.Readlink(proc + "/fd/0"); err == nil && (strings.HasPrefix(tty, "/dev/pts/") || strings.HasPrefix(tty, "/dev/tty")) {
-		a.TTY = tty
-	}
-	raw, err := os.ReadFile(proc + "/loginuid")
-	login := strings.TrimSpace(string(raw))
-	if err != nil || login == "" || login == unsetLogin {
-		a.Claimed = true
-		return a
-	}
-	a.Login = nameOf(login)
-	return a
+// DifferByUser reports whether two people are told apart by their user ids
+// alone, since no login is set behind either.
+func DifferByUser(a, b Actor) bool {
+	return a.LoginState == LoginUnset && b.LoginState == LoginUnset && a.Differs(b)
 }
 
-func nameOf(uid string) string {
-	if u, err := user.LookupId(uid); err == nil {
-		return u.Username
+// signerNote says what a second signature beside this actor rests on, where
+// that is less than two logins; "" else.
+func (a Actor) signerNote() string {
+	switch a.LoginState {
+	case LoginUnset:
+		return fmt.Sprintf("no login is set behind %s: any other user id without a login counts as the second person", a.Name)
+	case LoginUnreadable:
+		return fmt.Sprintf("the login of %s could not be read (%s): %[1]s cannot be one of the two people", a.Name, a.LoginWhy)
 	}
-	return "uid " + uid
+	return ""
+}
+
+// unreadable says of an actor whose login could not be read that nothing may
+// rest on it, and why.
+func (a Actor) unreadable() error {
+	return fmt.Errorf("the login of %s could not be read (%s), so it counts as no signature: connect again", a.Name, a.LoginWhy)
 }

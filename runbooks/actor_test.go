@@ -1,6 +1,7 @@
 package runbooks_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -31,6 +32,59 @@ func TestTwoPeopleAreTwoOnlyByTheKernelsWord(t *testing.T) {
 		}
 		if c.a.Differs(c.b) != c.b.Differs(c.a) {
 			t.Errorf("%s: it depends on who asks", name)
+		}
+	}
+}
+
+// TestALoginThatCouldNotBeReadIsOfNoTwoPeople: whoever connects through a
+// process that has ended is not somebody else for it.
+func TestALoginThatCouldNotBeReadIsOfNoTwoPeople(t *testing.T) {
+	who := func(name string, uid int, login string, state runbooks.LoginState) runbooks.Actor {
+		return runbooks.Actor{Name: name, UID: uid, Login: login, LoginState: state}
+	}
+	known, other := who("ada", 1000, "ada", runbooks.LoginKnown), who("bob", 1001, "bob", runbooks.LoginKnown)
+	unset, otherUnset := who("ada", 1000, "", runbooks.LoginUnset), who("bob", 1001, "", runbooks.LoginUnset)
+	unreadable, otherUnreadable := who("ada", 1000, "", runbooks.LoginUnreadable), who("bob", 1001, "", runbooks.LoginUnreadable)
+	before := who("bob", 1001, "", "") // of a record that kept no state
+	for name, c := range map[string]struct {
+		a, b         runbooks.Actor
+		want, byUser bool
+	}{
+		"two logins":                    {known, other, true, false},
+		"two users without logins":      {unset, otherUnset, true, true},
+		"one user without a login":      {unset, unset, false, false},
+		"a login and none":              {known, otherUnset, false, false},
+		"a login and an unreadable one": {known, otherUnreadable, false, false},
+		"none and an unreadable one":    {unset, otherUnreadable, false, false},
+		"two unreadable ones":           {unreadable, otherUnreadable, false, false},
+		"a record of before":            {who("ada", 1000, "", ""), before, true, false},
+		"a record of before, and now":   {unset, before, true, false},
+	} {
+		if got := c.a.Differs(c.b); got != c.want || c.b.Differs(c.a) != c.want {
+			t.Errorf("%s: two people is %v", name, got)
+		}
+		if got := runbooks.DifferByUser(c.a, c.b); got != c.byUser {
+			t.Errorf("%s: told apart by the user alone is %v", name, got)
+		}
+	}
+}
+
+// TestARecordKeepsWhichAnswerItWas, and one of before reads as it was written.
+func TestARecordKeepsWhichAnswerItWas(t *testing.T) {
+	const before = `{"seq":1,"at":"2026-11-23T03:00:00Z","mono":0,"run":"r","kind":"signed","actor":{"name":"ada","uid":1000,"login":"ada"},"data":{}}`
+	var e runbooks.Event
+	if err := json.Unmarshal([]byte(before), &e); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := e.Canonical(); err != nil || string(raw) != before {
+		t.Errorf("it is hashed as %s, %v", raw, err)
+	}
+	for _, state := range []runbooks.LoginState{runbooks.LoginKnown, runbooks.LoginUnset, runbooks.LoginUnreadable} {
+		e.Actor.LoginState = state
+		raw, err := e.Canonical()
+		var again runbooks.Event
+		if err != nil || json.Unmarshal(raw, &again) != nil || again.Actor != e.Actor {
+			t.Errorf("%s becomes %+v, %v", state, again.Actor, err)
 		}
 	}
 }

@@ -279,6 +279,9 @@ func (r Run) remarked(e Event, p Payload) (Run, error) {
 		r.Exhibits = with(r.Exhibits, exhibit(e, p))
 		return r, requireText(e, "frame", p.Text)
 	case Signed:
+		if e.Actor.LoginState == LoginUnreadable {
+			return r, illegal(e, "%v", e.Actor.unreadable())
+		}
 		if signedBy(r.Signatures, e.Actor) {
 			return r, illegal(e, "%s has signed already", e.Actor.Identity())
 		}

@@ -3,6 +3,7 @@ package runbooks
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -90,18 +91,22 @@ func (it ItemRun) Confirmable(who Actor, typed string, seen Hash) error {
 	case a.Armed.Danger >= 2 && typed != a.Armed.Preview.Target:
 		return fmt.Errorf("%w: type %s", ErrTyped, a.Armed.Preview.Target)
 	}
+	if a.Armed.Signers > 0 && who.LoginState == LoginUnreadable {
+		return fmt.Errorf("%w, and one of the two must be who begins it: %w", ErrSigners, who.unreadable())
+	}
 	if missing := a.Armed.Signers - len(others(a.Signatures, who)); missing > 0 {
 		return fmt.Errorf("%w: another login identity than %s signs the preview, %d missing", ErrSigners, who.Identity(), missing)
 	}
 	return nil
 }
 
-// others are the signatures that do not come from the actor and whose
-// identity the kernel vouches for.
+// others are the signatures of other people than the actor, one of each: the
+// kernel vouches for every two of them, and the actor, being two people.
 func others(list []Remark, who Actor) []Remark {
 	var found []Remark
 	for _, r := range list {
-		if r.Actor.Differs(who) {
+		samePerson := func(earlier Remark) bool { return !r.Actor.Differs(earlier.Actor) }
+		if r.Actor.Differs(who) && !slices.ContainsFunc(found, samePerson) {
 			found = append(found, r)
 		}
 	}

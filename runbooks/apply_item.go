@@ -163,6 +163,9 @@ func (it ItemRun) remarked(e Event, p Payload) (ItemRun, error) {
 		}
 		return it, requireText(e, "reason", p.Reason)
 	case Signed:
+		if e.Actor.LoginState == LoginUnreadable {
+			return it, illegal(e, "%v", e.Actor.unreadable())
+		}
 		if it.State == Armed {
 			return it.signedPreview(e, p)
 		}

@@ -145,15 +145,18 @@ func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result
 		preview.Detail = append(preview.Detail, l.o.Actions.Advice(l.o.Now())...)
 	}
 	preview.Detail = append(preview.Detail, l.overrun(it, check, preview)...)
+	danger, signers := dangerOf(it, check, preview), it.Signers
+	if danger >= 3 {
+		signers = max(1, signers)
+	}
+	if note := l.who.signerNote(); note != "" && signers > 0 {
+		preview.Detail = append(preview.Detail, "careful: "+note)
+	}
 	armed := ActionArmed{
 		Module: check.Module.Name, Check: check.ID, Connection: check.Connection, With: check.Args.Raw(check.Module),
 		Warn: check.Rules.Warn.Text, Fail: check.Rules.Fail.Text, Verify: it.Verify,
-		Danger: dangerOf(it, check, preview), Crash: check.Module.Crash, Timeout: check.Deadline(),
+		Danger: danger, Signers: signers, Crash: check.Module.Crash, Timeout: check.Deadline(),
 		Estimate: l.estimates[it.ID], Preview: preview, Hash: hashOf(preview), Gates: l.gatesOf(it),
-	}
-	armed.Signers = it.Signers
-	if armed.Danger >= 3 {
-		armed.Signers = max(1, it.Signers)
 	}
 	if err := l.append(it.ID, attempt, armed); err != nil {
 		return err

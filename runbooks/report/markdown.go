@@ -260,6 +260,7 @@ func actionRows(a *Action) [][]string {
 	if a.Confirmed != nil {
 		add("Confirmed", said(*a.Confirmed))
 	}
+	add("Told apart", a.ToldApart)
 	add("If it dies", a.Crash)
 	add("Token", a.Token)
 	if a.PID > 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -115,15 +116,21 @@ type Person struct {
 	UID      int    `json:"uid"`
 	Host     string `json:"host,omitempty"`
 	Verified bool   `json:"verified"`
+
+	// LoginState is one of three answers: known, unset, unreadable. It is absent
+	// in records of before it was kept.
+	LoginState runbooks.LoginState `json:"login_state,omitempty"`
 }
 
 func personOf(a runbooks.Actor) Person {
-	return Person{Name: a.Name, Login: a.Login, UID: a.UID, Host: a.Host, Verified: !a.Claimed}
+	return Person{Name: a.Name, Login: a.Login, UID: a.UID, Host: a.Host, Verified: !a.Claimed, LoginState: a.LoginState}
 }
 
 // String is the person for a table: "ada", "root (login ada)", "ci (claimed)".
 func (p Person) String() string {
 	switch {
+	case p.LoginState == runbooks.LoginUnreadable:
+		return p.Name + " (login unreadable)"
 	case !p.Verified: // first: no login makes a claim more than that
 		return p.Name + " (claimed)"
 	case p.Login != "" && p.Login != p.Name:
@@ -217,6 +224,7 @@ type Action struct {
 	Typed       string         `json:"typed,omitempty"`
 	Signatures  []Remark       `json:"signatures,omitempty"`
 	Confirmed   *Remark        `json:"confirmed,omitempty"`
+	ToldApart   string         `json:"told_apart,omitempty"` // what the signatures rest on, where no logins are known
 	Token       string         `json:"token,omitempty"`
 	PID         int            `json:"pid,omitempty"`
 	Cancelled   bool           `json:"cancelled,omitempty"`
@@ -368,6 +376,7 @@ func actionOf(a runbooks.Attempt) *Action {
 		With: Asked(a.Armed.With), Shown: shownOf(p.Tables), Crash: a.Armed.Crash, Typed: a.Typed, Signatures: remarksOf(a.Signatures), Confirmed: remarkOf(a.Confirmed), Verify: a.Armed.Verify,
 		Seen: a.Verified, SeenSHA: ResultHash(a.Verified), Resolved: remarkOf(a.Resolved),
 	}
+	act.ToldApart = toldApart(a)
 	for _, d := range p.Detail {
 		if text, ok := careful(d); ok {
 			act.Careful = append(act.Careful, text)
@@ -391,6 +400,24 @@ func actionOf(a runbooks.Attempt) *Action {
 		act.Truncated = o.Truncated
 	}
 	return act
+}
+
+// toldApart names those who count as other people than who confirmed only by
+// their user ids.
+func toldApart(a runbooks.Attempt) string {
+	if a.Confirmed == nil {
+		return ""
+	}
+	var names []string
+	for _, s := range a.Signatures {
+		if runbooks.DifferByUser(s.Actor, a.Confirmed.Actor) {
+			names = append(names, s.Actor.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("no login is set behind %s and %s: they count as different people by their user ids alone", a.Confirmed.Actor.Name, strings.Join(names, ", "))
 }
 
 func careful(line string) (string, bool) {

@@ -375,3 +375,29 @@ func FuzzMarkdown(f *testing.F) {
 		}
 	})
 }
+
+// TestAReportSaysWhatTwoPeopleWereToldApartBy where no login is set behind
+// them, and names a login that could not be read.
+func TestAReportSaysWhatTwoPeopleWereToldApartBy(t *testing.T) {
+	apart := func(state runbooks.LoginState) string {
+		s := &tale{t: t, id: "apart", now: night}
+		one, two := runbooks.Actor{Name: "ada", UID: 1000, LoginState: state}, runbooks.Actor{Name: "bob", UID: 1001, LoginState: state}
+		s.did(one, "", 0, runbooks.RunOpened{Site: "lms", Runbook: "w", Title: "W", Section: "w", Steps: []runbooks.Step{{ID: "compact", Title: "Compact", Kind: runbooks.Action}}})
+		s.did(one, "compact", 1, runbooks.ActionArmed{Danger: 3, Signers: 1, Preview: checks.Result{Level: checks.OK, Target: "lms", At: night}, Hash: runbooks.Hash{9}})
+		s.did(two, "compact", 1, runbooks.Signed{Role: "dba", Preview: runbooks.Hash{9}})
+		s.did(one, "compact", 1, runbooks.ActionConfirmed{Typed: "lms", Preview: runbooks.Hash{9}})
+		unread := runbooks.Actor{Name: "eve", UID: 1002, LoginState: runbooks.LoginUnreadable, LoginWhy: "it has ended"}
+		s.did(unread, "", 0, runbooks.Noted{Text: "I said"})
+		return written(t, func(b *bytes.Buffer) error { return report.Markdown(b, report.Of(s.run, options())) })
+	}
+	const says = "no login is set behind ada and bob: they count as different people by their user ids alone"
+	unset := apart(runbooks.LoginUnset)
+	for _, want := range []string{says, `eve \(login unreadable\)`} {
+		if !strings.Contains(unset, want) {
+			t.Errorf("it does not say %q: %s", want, unset)
+		}
+	}
+	if before := apart(""); strings.Contains(before, "user ids alone") {
+		t.Errorf("a record of before does not say it, and the report does: %s", before)
+	}
+}

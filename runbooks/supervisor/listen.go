@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/identity"
 )
 
 // SocketIn is the socket of a state directory.
@@ -98,25 +100,12 @@ func through(path string) (*os.File, string, error) {
 	return dir, filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)), nil
 }
 
-// peer is who is at the other end, by the kernel's word. own says that it is
-// our own user, or root.
-func peer(conn *net.UnixConn) (who runbooks.Actor, own bool, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return who, false, fmt.Errorf("looking at the peer: %w", err)
+// peer is who is at the other end. own says that it is our own user, or root.
+func peer(conn *net.UnixConn, accepted time.Duration) (who runbooks.Actor, own bool, err error) {
+	if who, err = identity.Peer(conn, accepted); err != nil {
+		return who, false, err
 	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return who, false, fmt.Errorf("looking at the peer: %w", err)
-	}
-	if credErr != nil {
-		return who, false, fmt.Errorf("asking the kernel who the peer is: %w", credErr)
-	}
-	uid := int(cred.Uid)
-	who, own = runbooks.ActorOf(int(cred.Pid), uid), uid == os.Getuid() || uid == 0
+	own = who.UID == os.Getuid() || who.UID == 0
 	who.Claimed = who.Claimed && own
 	return who, own, nil
 }

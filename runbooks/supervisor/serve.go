@@ -39,9 +39,9 @@ type client struct {
 }
 
 // serve answers one connection until it ends.
-func (s *server) serve(ctx context.Context, conn *net.UnixConn) {
+func (s *server) serve(ctx context.Context, conn *net.UnixConn, accepted time.Duration) {
 	defer conn.Close() //nolint:errcheck // it is being closed either way
-	who, own, err := peer(conn)
+	who, own, err := peer(conn, accepted)
 	if err == nil && !own && s.o.Group < 0 {
 		err = fmt.Errorf("user %d has no business here", who.UID)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/identity"
 )
 
 // Options are what a supervisor is made of. Dir, Events, Drive and Book are
@@ -124,6 +125,7 @@ func (s *server) adopt(ctx context.Context) {
 func (s *server) accept(ctx context.Context, l *net.UnixListener) {
 	for {
 		conn, err := l.AcceptUnix()
+		accepted := identity.SinceBoot()
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 				s.o.Log.Error("accepting a client", "error", err)
@@ -132,7 +134,7 @@ func (s *server) accept(ctx context.Context, l *net.UnixListener) {
 			}
 			return
 		}
-		s.tasks.Go(func() { s.serve(ctx, conn) })
+		s.tasks.Go(func() { s.serve(ctx, conn, accepted) })
 	}
 }
 

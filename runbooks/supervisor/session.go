@@ -63,6 +63,16 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("connecting to the supervisor at %s: %w", c.Socket, err)
 }
 
+// Greet says who the supervisor takes us for.
+func (c *Client) Greet(ctx context.Context) (runbooks.Actor, error) {
+	l, err := c.connect(ctx)
+	if err != nil {
+		return runbooks.Actor{}, err
+	}
+	defer l.close()
+	return l.you, nil
+}
+
 // Open joins the run of a section, or the one that the first event will open.
 func (c *Client) Open(ctx context.Context, book runbooks.Runbook, section string) (*Session, error) {
 	s := &Session{client: c, asked: book, section: section, news: make(chan struct{}, 1)}

@@ -13,15 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var diskModule = &checks.Module{Name: "sys.disk", Doc: "d", Run: func(context.Context, checks.Env, checks.Args) (checks.Findings, error) {
 	return checks.Findings{}, nil

@@ -203,7 +203,7 @@ func (p *preview) pairs(it runbooks.ItemRun, a runbooks.Attempt, now time.Time) 
 	}
 	add("danger", dangerWords(ar))
 	if ar.Signers > 0 {
-		add("signatures", fmt.Sprintf("%d of %d by another login", len(a.Signatures), ar.Signers))
+		add("signatures", signatures(a))
 	}
 	for _, g := range ar.Gates {
 		add("gate", g.Item+" "+word(g.State)+aged(g))
@@ -218,6 +218,18 @@ func (p *preview) pairs(it runbooks.ItemRun, a runbooks.Attempt, now time.Time) 
 	add("if it dies", ar.Crash)
 	add("looked at", ago(now.Sub(a.Started))+" ago by "+a.Actor.String()+", holds 15 m")
 	return pairs
+}
+
+// signatures counts those of other people, and says what makes them that.
+func signatures(a runbooks.Attempt) string {
+	by := "another login"
+	switch a.Actor.LoginState {
+	case runbooks.LoginUnset:
+		by = "another user id, since no login is set"
+	case runbooks.LoginUnreadable:
+		by = "another login; that of " + a.Actor.Name + " could not be read and does not count"
+	}
+	return fmt.Sprintf("%d of %d by %s", len(a.Signatures), a.Armed.Signers, by)
 }
 
 // argument is a parameter as a person writes it; durations are kept in

@@ -15,7 +15,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/checks/watch"
-	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/identity"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/ui"
 	"github.com/advanced-lms/opsdeck/ui/checklist"
@@ -78,7 +78,7 @@ func (p *program) deck(ctx context.Context) error {
 }
 
 func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices <-chan pane.NoticeMsg, log *slog.Logger, logPath string) ui.Deps {
-	who := runbooks.CurrentActor()
+	who := identity.Current()
 	if uid, ok := w.ownerID(); ok && w.far() {
 		who.Claimed = who.Claimed && uid == who.UID // to a supervisor of another user the kernel vouches for us
 	}

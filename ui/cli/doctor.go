@@ -42,6 +42,7 @@ func (p *program) doctorCommand() *cobra.Command {
 			}
 			findings = append(findings, p.examineRunbooks(w)...)
 			findings = append(findings, p.examineActions(w)...)
+			findings = append(findings, p.examineSignatures(cmd.Context(), w)...)
 			worst := checks.OK
 			for _, f := range findings {
 				worst = checks.Worst(worst, f.Level)
@@ -131,7 +132,7 @@ func (p *program) examineSupervisor(ctx context.Context, w *world) []finding {
 }
 
 // examineActions says what stands in the way of changing anything here: what
-// forbids it, a log-out that would end it, and whether a second person can sign.
+// forbids it, and a log-out that would end it.
 func (p *program) examineActions(w *world) []finding {
 	var found []finding
 	if _, err := os.Stat(w.dir); err != nil {
@@ -144,25 +145,6 @@ func (p *program) examineActions(w *world) []finding {
 	}
 	if why := step.Logind(); why != "" && !w.far() {
 		found = append(found, finding{checks.Warn, "actions", why, "loginctl enable-linger, or KillUserProcesses=no"})
-	}
-	needing := 0
-	for _, b := range w.shelf().Runbooks {
-		for _, s := range b.Sections {
-			for _, it := range s.Items {
-				if it.Danger >= 3 || it.Signers > 0 {
-					needing++
-				}
-			}
-		}
-	}
-	switch who := runbooks.CurrentActor(); {
-	case needing == 0:
-	case w.site.Socket != "":
-		found = append(found, finding{checks.OK, "signatures", fmt.Sprintf("%d items want a second person, who signs through %s", needing, w.site.Socket), ""})
-	case who.Claimed:
-		found = append(found, finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, and nobody can be told apart here: the login of this user is only claimed", needing), "opsdeck init --system"})
-	default:
-		found = append(found, finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, who has to come to this account by sudo or su from a login of their own", needing), "opsdeck init --system"})
 	}
 	return found
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/identity"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/lock"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
@@ -268,7 +269,7 @@ func (p *program) openShelf(w *world) string {
 // client reaches the site's supervisor, and starts one where the site has no
 // socket of its own.
 func (p *program) client(w *world) *supervisor.Client {
-	c := &supervisor.Client{Version: p.Version, TTY: runbooks.CurrentActor().TTY, Parse: p.pinned}
+	c := &supervisor.Client{Version: p.Version, TTY: identity.Current().TTY, Parse: p.pinned}
 	if c.Socket = w.site.Socket; c.Socket != "" {
 		return c
 	}

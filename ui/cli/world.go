@@ -21,6 +21,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/identity"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 )
@@ -195,7 +196,7 @@ func (w *world) close() {
 
 // journalOf opens the site's journal for this user.
 func (w *world) journal() (*journal.Journal, error) {
-	who := runbooks.CurrentActor()
+	who := identity.Current()
 	j, err := journal.Open(w.dir, journal.Holder{User: who.String(), Host: who.Host, TTY: who.TTY, Command: "opsdeck"})
 	if err != nil {
 		return nil, &exit{exitState, err, "name another directory with --state"}
