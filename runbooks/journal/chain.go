@@ -18,10 +18,10 @@ func (h Hash) Short() string { return h.String()[:12] }
 // chainVersion separates this chain's hashes from any other use of SHA-256.
 const chainVersion = "opsdeck/1"
 
-// link is the hash of an event: over the hash before it and the very bytes
+// Link is the hash of an event: over the hash before it and the very bytes
 // that are stored, each with its length, so that no two inputs share a hash
 // and nothing is ever re-serialised to be checked.
-func link(previous Hash, body []byte) Hash {
+func Link(previous Hash, body []byte) Hash {
 	digest := sha256.New()
 	digest.Write([]byte(chainVersion))
 	for _, part := range [][]byte{previous[:], body} {

@@ -99,7 +99,7 @@ func (j *Journal) Append(e runbooks.Event) (runbooks.Event, error) {
 	if err != nil {
 		return e, err
 	}
-	next := entry{e.Seq, body, link(j.head.Hash, body)}
+	next := entry{e.Seq, body, Link(j.head.Hash, body)}
 	if err := insert(j.db, next); err != nil {
 		j.failed = fmt.Errorf("recording event %d in %s: %w", e.Seq, databasePath(j.dir), err)
 		return e, j.failed
@@ -213,7 +213,7 @@ func decode(e entry, previous Hash, err error) (runbooks.Event, error) {
 	if err := json.Unmarshal(e.body, &event); err != nil {
 		return runbooks.Event{}, fmt.Errorf("decoding event %d: %w", e.seq, err)
 	}
-	if event.Seq != e.seq || link(previous, e.body) != e.hash {
+	if event.Seq != e.seq || Link(previous, e.body) != e.hash {
 		return event, fmt.Errorf("event %d does not match its hash: run opsdeck verify", e.seq)
 	}
 	event.Prev, event.Hash = runbooks.Hash(previous), runbooks.Hash(e.hash)

@@ -102,7 +102,7 @@ func walk(all iter.Seq2[entry, error], witness Head, witnessed bool) Report {
 		case e.seq != next:
 			report.Status, report.Bad, report.Problem = Damaged, next, fmt.Sprintf("event %d is missing: event %d follows event %d", next, e.seq, report.Events)
 			return report
-		case link(report.Head.Hash, e.body) != e.hash:
+		case Link(report.Head.Hash, e.body) != e.hash:
 			report.Status, report.Bad, report.Problem = Damaged, next, fmt.Sprintf("event %d does not match its hash: it or the one before it was changed", next)
 			return report
 		}
