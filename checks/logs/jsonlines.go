@@ -5,15 +5,19 @@ import (
 	"strings"
 )
 
-// jsonShape remembers where in the last JSON line a value stood, because the
-// lines of one writer look alike.
-type jsonShape struct {
-	levelAt  int // of the level's key, with its quote
-	levelKey string
-}
-
 // timeKeys in the order of preference, where a line has several.
 var timeKeys = []string{"timestamp", "time", "@timestamp", "ts", "date", "datetime", "asctime", "t", "time_local", "time_iso8601"}
+
+// quotedTimeKeys are timeKeys as they stand in a line.
+var quotedTimeKeys = quoted(timeKeys)
+
+func quoted(keys []string) [][]byte {
+	all := make([][]byte, len(keys))
+	for i, key := range keys {
+		all[i] = []byte(`"` + key + `"`)
+	}
+	return all
+}
 
 var levelKeys = []string{"level", "severity", "error_severity", "levelname", "log.level", "lvl", "@level", "priority"}
 
@@ -121,74 +125,67 @@ func rankOf(key []byte, keys []string) int {
 	return -1
 }
 
-// best finds the field whose key comes first in keys.
-func best(line []byte, keys []string) (found field, ok bool) {
-	rank := len(keys)
+// best finds the field whose key comes first in keys, and its place there.
+func best(line []byte, keys []string) (found field, rank int, ok bool) {
+	rank = len(keys)
 	eachField(line, func(f field) bool {
 		if r := rankOf(f.key, keys); r >= 0 && r < rank {
 			found, rank, ok = f, r, true
 		}
 		return rank > 0
 	})
-	return found, ok
+	return found, rank, ok
 }
 
-// lookJSON reads the time of a JSON line: a text with a date in it or a number.
-func (s *stamper) lookJSON(line []byte) (mark, bool) {
-	f, ok := best(line, timeKeys)
+// lookJSON reads the time of a JSON line: a text with a date in it or a
+// number. rank is the place of its key among the timeKeys.
+func (s *stamper) lookJSON(line []byte) (m mark, rank int, ok bool) {
+	f, rank, ok := best(line, timeKeys)
 	if !ok {
-		return mark{}, false
+		return mark{}, rank, false
 	}
-	from := f.from
+	from, to := f.from, f.to
 	if line[from] != '"' {
-		m, ok := number(line[:f.to], from)
-		m.from = f.at
-		return m, ok
+		m, ok = number(line[:to], from)
+		return m, rank, ok
 	}
-	m, ok := parseISO(line[:f.to-1], from+1, s.zones)
+	if to-1 > from && line[to-1] == '"' { // it has none where the line was cut
+		to--
+	}
+	if m, ok = parseISO(line[:to], from+1, s.zones); !ok {
+		m, ok = number(line[:to], from+1)
+	}
 	if !ok {
-		m, ok = number(line[:f.to-1], from+1)
+		m, ok = parseCombined(line[:to], from, s.zones)
 	}
-	if !ok {
-		m, ok = parseCombined(line[:f.to-1], from, s.zones)
-	}
-	m.from = f.at
-	return m, ok
+	return m, rank, ok
 }
 
-// jsonLevel reads the level of a JSON line, first where it was last.
-func (s *stamper) jsonLevel(line []byte) severity {
-	at, key := s.shape.levelAt, s.shape.levelKey
-	if key != "" && len(line) > at+len(key)+4 && string(line[at:at+len(key)]) == key {
-		return levelValue(line, at, at+len(key))
-	}
-	f, ok := best(line, levelKeys)
+// jsonLevel reads the level of a JSON line. end is where its word ends if the
+// line up to there settles the level: no key further on is preferred.
+func jsonLevel(line []byte) (found severity, end int) {
+	f, rank, ok := best(line, levelKeys)
 	if !ok {
-		return noLevel
+		return noLevel, 0
 	}
-	s.shape = jsonShape{f.at, string(line[f.at:f.from])}
-	return levelValue(line, f.at, f.from)
-}
-
-// levelValue reads the level whose key stands at at and whose value at from.
-func levelValue(line []byte, at, from int) severity {
-	end := from + 1
+	end = f.from + 1
 	for end < len(line) && isWord(line[end]) {
 		end++
 	}
-	if from < len(line) && line[from] == '"' {
-		return levelWord(line[from+1 : end])
+	if line[f.from] == '"' {
+		found = levelWord(line[f.from+1 : end])
+	} else {
+		found = numberLevel(f.key, line[f.from:end])
 	}
-	key := line[at+1 : from]
-	if i := bytes.IndexByte(key, '"'); i >= 0 {
-		key = key[:i]
+	if rank > 0 {
+		end = 0
 	}
-	return numberLevel(key, line[from:min(end, len(line))])
+	return found, end
 }
 
 // jsonMessage is the message of a JSON line as written, without its quotes.
 func jsonMessage(line []byte) []byte {
-	f, ok := best(line, messageKeys)
+	f, _, ok := best(line, messageKeys)
 	if !ok {
 		return nil
 	}

@@ -82,11 +82,12 @@ func clamp(n, most int) int { return max(0, min(n, most)) }
 // levelReach is how far behind its stamp a plain line may name its level.
 const levelReach = 160
 
-// textLevel finds the level of a plain line in the text behind its stamp. The
-// first word that stands where a level stands counts: first of all, in upper
-// case, in brackets, or before a colon. "NO_ERROR" is one word and no level,
-// and "error" inside a sentence is none either.
-func textLevel(rest []byte) severity {
+// textLevel finds the level of a plain line in the text behind its stamp, and
+// where its word ends. The first word that stands where a level stands counts:
+// first of all, in upper case, in brackets, or before a colon. "NO_ERROR" is
+// one word and no level, and "error" inside a sentence is none either. Nothing
+// behind the byte that follows the word has a say.
+func textLevel(rest []byte) (found severity, end int) {
 	if len(rest) > levelReach {
 		rest = rest[:levelReach]
 	}
@@ -101,17 +102,17 @@ func textLevel(rest []byte) severity {
 			i++
 		}
 		if i == len(rest) && i == levelReach {
-			return noLevel // a word cut short
+			return noLevel, 0 // a word cut short
 		}
 		word := rest[start:i]
 		if found := levelWord(word); found != noLevel && stands(rest, start, i, first) {
-			return found
+			return found, i
 		}
 		if word[0] > '9' {
 			first = false
 		}
 	}
-	return noLevel
+	return noLevel, 0
 }
 
 // stands reports whether the word rest[start:end] is where a level is written.

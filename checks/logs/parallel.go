@@ -30,6 +30,7 @@ func (s *scan) read(src io.Reader, stream int) error {
 	for i, part := range parts {
 		w := &scan{ctx: s.ctx, source: s.source, win: s.win, zones: s.zones, many: s.many, floor: s.floor,
 			stamps: newStamper(s.source.Format, s.zones, s.win)}
+		w.stamps.habits = s.stamps.habits
 		w.visit = func(l *line) {
 			turn.Lock()
 			defer turn.Unlock()
@@ -52,13 +53,14 @@ func (s *scan) read(src io.Reader, stream int) error {
 	return err
 }
 
-// parts cuts the rest of a plain file where records begin.
+// parts cuts the rest of a plain file where records begin. A csvlog is not
+// cut: what looks like a record may be text.
 func (s *scan) parts(src io.Reader) []*span {
 	whole, ok := src.(*span)
-	if !ok || s.floor == noLevel {
+	if !ok || s.floor == noLevel || s.stamps.habits.rows {
 		return nil
 	}
-	n := min(int64(runtime.GOMAXPROCS(0)), maxParts, (whole.end-whole.pos)/partSize)
+	n := min(int64(runtime.GOMAXPROCS(0)), maxParts, (whole.end-whole.pos)/s.partSize)
 	var parts []*span
 	from := whole.pos
 	for i := int64(1); i < n; i++ {
@@ -72,20 +74,12 @@ func (s *scan) parts(src io.Reader) []*span {
 	return append(parts, &span{ctx: s.ctx, file: whole.file, pos: from, end: whole.end})
 }
 
-// recordAt finds where a record begins behind an offset. A csvlog is not cut:
-// what looks like a record may be text.
+// recordAt finds where a record begins behind an offset.
 func (s *scan) recordAt(whole *span, offset int64) (at int64, ok bool) {
 	s.reader.reset(&span{ctx: s.ctx, file: whole.file, pos: offset, end: min(offset+probeLimit, whole.end), most: probeRead})
 	s.reader.skipping = true
-	for {
-		text, _, more := s.reader.next()
-		if !more {
-			return 0, false
-		}
-		if m, dated := s.stamps.look(text); dated {
-			return s.reader.lineStart(), m.end >= len(text) || text[m.end] != ','
-		}
-	}
+	_, at, ok = firstStamp(&s.reader, s.stamps)
+	return at, ok
 }
 
 // add joins what another scan of the same file came by.

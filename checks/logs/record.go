@@ -60,6 +60,9 @@ func isExceptionHead(line []byte) bool {
 
 // isCall recognises a frame of a Go trace: "net/http.(*conn).serve(0xc000)".
 func isCall(line []byte) bool {
+	if !isWord(line[0]) {
+		return false
+	}
 	open := bytes.IndexByte(line, '(')
 	return open > 0 && line[len(line)-1] == ')' && bytes.IndexByte(line[:open], '.') > 0 && bytes.IndexByte(line[:open], ' ') < 0
 }

@@ -19,6 +19,7 @@ type line struct {
 	end    int // of a head: where its stamp ends
 	csv    bool
 	said   severity // its level, if it was looked at
+	word   int      // where the level's word ends, if what is behind cannot change it
 	record int64    // number of the record it belongs to
 	stream int
 	scan   *scan
@@ -32,11 +33,25 @@ func (l *line) level() severity {
 	case l.kind != head:
 		return noLevel
 	case isJSON(l.text):
-		return l.scan.stamps.jsonLevel(l.text)
+		l.said, l.word = jsonLevel(l.text)
 	case l.csv:
-		return levelWord(csvField(l.text, csvSeverity))
+		l.said, l.word = levelWord(csvField(l.text, csvSeverity)), 0
+	default:
+		l.said, l.word = l.textLevel()
 	}
-	return textLevel(l.text[l.end:])
+	return l.said
+}
+
+// textLevel looks behind the stamp, and before it where the stamp does not
+// begin the line: "ERROR 2026-11-23 03:07:12 x", "level=error ts=2026-…".
+func (l *line) textLevel() (found severity, end int) {
+	if from := l.scan.stamps.from; from > 0 && from <= len(l.text) {
+		if found, end = textLevel(l.text[:from]); found != noLevel {
+			return found, end
+		}
+	}
+	found, end = textLevel(l.text[l.end:])
+	return found, l.end + end
 }
 
 // at is when the line's record was written; of a line that continues one, to
@@ -89,6 +104,8 @@ type scan struct {
 	record int64
 	many   bool // several streams, which may hold copies of each other's lines
 
+	partSize int64 // least text of one part of a file
+
 	// floor is the least level that is visited; noLevel visits every line.
 	floor severity
 
@@ -104,7 +121,7 @@ const futureMargin = 2 * time.Minute
 // [from, to) and to hand it to visit, one at a time; oldest first within each
 // file as long as no floor is set.
 func newScan(src checks.LogSource, from, to, now time.Time, visit func(*line)) *scan {
-	return &scan{source: src, visit: visit, zones: zones{src.Zone, now}, win: window{from.UnixNano(), to.UnixNano()}}
+	return &scan{source: src, visit: visit, zones: zones{src.Zone, now}, win: window{from.UnixNano(), to.UnixNano()}, partSize: partSize}
 }
 
 // run reads the source.
@@ -154,16 +171,21 @@ func (s *scan) gap(format string, a ...any) {
 	s.tally.gaps = append(s.tally.gaps, fmt.Sprintf(format, a...))
 }
 
-// begin opens a file's text where the window begins. A plain file without any
-// stamp in its first megabyte is read that far and no further.
+// begin settles the file's habits and opens its text where the window begins.
 func (s *scan) begin(f *logFile) (io.Reader, error) {
 	size := f.info.Size()
 	if f.zipped {
+		probe, err := unzipped(s.ctx, f.file, size)
+		if err != nil {
+			return nil, err
+		}
+		s.reader.reset(probe)
+		s.stamps.settle(&s.reader)
 		return unzipped(s.ctx, f.file, size)
 	}
-	s.reader.reset(&span{ctx: s.ctx, file: f.file, end: min(size, probeLimit), most: probeRead})
-	if _, _, ok := firstStamp(&s.reader, s.stamps); !ok && size > probeLimit {
-		return &span{ctx: s.ctx, file: f.file, end: probeLimit}, nil
+	s.reader.reset(&span{ctx: s.ctx, file: f.file, end: size, most: probeRead})
+	if !s.stamps.settle(&s.reader) {
+		return &span{ctx: s.ctx, file: f.file, end: size}, s.ctx.Err()
 	}
 	margin := seekMargin
 	if s.zones.shifts(time.Unix(0, s.win.from)) || s.zones.shifts(s.zones.now) {
@@ -192,7 +214,7 @@ func (s *scan) lines(stream int) {
 			current = inside
 			continue
 		}
-		l.text = text
+		l.text, l.said, l.word = text, noLevel, 0
 		if quotes.open && quotes.holds(text) {
 			l.kind, l.end = more, 0
 		} else {
@@ -239,12 +261,11 @@ func (s *scan) pass(n int64) {
 // hand gives a line to the visitor, unless it is too harmless.
 func (s *scan) hand(l *line) {
 	if s.floor > noLevel {
-		l.said = noLevel
-		l.said = l.level()
+		l.level()
 		s.tally.levelled = s.tally.levelled || l.said != noLevel
 		if l.said < s.floor {
 			if l.said != noLevel && !l.csv && !s.wrapped {
-				s.stamps.hush(l.text, l.end)
+				s.stamps.hush(l.text, l.word)
 			}
 			return
 		}
@@ -264,7 +285,7 @@ func (s *scan) sort(l *line, text []byte, current place, quotes *openQuotes) pla
 		return current
 	}
 	l.kind = head
-	l.csv = end < len(text) && text[end] == ','
+	l.csv = s.stamps.habits.rows && isRow(text, end)
 	if l.csv {
 		quotes.begin(text)
 	}

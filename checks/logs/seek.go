@@ -49,14 +49,18 @@ func seekTime(ctx context.Context, f io.ReaderAt, size int64, s *stamper, from t
 	return low, nil
 }
 
-// firstStamp reads on to the first line with a stamp and says where it begins.
+// firstStamp reads on to the first line that begins a record and says where it
+// begins. In a csvlog only a row counts: what else is dated may be text.
 func firstStamp(r *lineReader, s *stamper) (at, start int64, ok bool) {
 	for {
 		line, _, more := r.next()
 		if !more {
 			return 0, 0, false
 		}
-		if m, dated := s.look(line); dated {
+		if isContinuation(line) {
+			continue
+		}
+		if m, dated := s.look(line); dated && (!s.habits.rows || isRow(line, m.end)) {
 			return m.at, r.lineStart(), true
 		}
 	}

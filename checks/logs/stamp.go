@@ -2,7 +2,6 @@ package logs
 
 import (
 	"bytes"
-	"slices"
 	"time"
 )
 
@@ -25,17 +24,19 @@ type format struct {
 	start  func(line []byte) int
 	parse  func(line []byte, from int, z zones) (mark, bool)
 	inside bool // it does not begin the line: in a file of another format it is a date in a text
+	floats bool // it stands where start finds it, not at the same place in each line
 }
 
-// textFormats in the order in which they are tried on the first line.
+// textFormats in the order in which they are tried on every line, so that what
+// a line says does not depend on the lines before it.
 var textFormats = []*format{
-	{"iso", startISO, parseISO, false},
-	{"syslog", startSyslog, parseSyslog, false},
-	{"combined", startCombined, parseCombined, false},
-	{"redis", startRedis, parseRedis, false},
-	{"epoch", startEpoch, parseEpoch, false},
-	{"inline", startInline, parseISO, true},
-	{"date", startDate, parseDate, true},
+	{name: "iso", start: startISO, parse: parseISO},
+	{name: "syslog", start: startSyslog, parse: parseSyslog},
+	{name: "redis", start: startRedis, parse: parseRedis},
+	{name: "epoch", start: startEpoch, parse: parseEpoch},
+	{name: "combined", start: startCombined, parse: parseCombined, floats: true},
+	{name: "inline", start: startInline, parse: parseISO, inside: true},
+	{name: "date", start: startDate, parse: parseDate, inside: true},
 }
 
 // formatsNamed are the formats that a source's "format" allows; JSON lines
@@ -47,30 +48,36 @@ func formatsNamed(name string) (text []*format, json bool) {
 	case "iso", "postgres", "csvlog", "nginx":
 		return textFormats[:1], false
 	case "syslog":
-		return []*format{textFormats[0], textFormats[1]}, false
+		return textFormats[:2], false
 	case "combined":
-		return []*format{textFormats[2]}, false
+		return textFormats[4:5], false
 	}
 	return textFormats, true
 }
 
-// A stamper dates the lines of one file. It remembers which format worked
-// last and what the last minute looked like, because nearly every line is of
-// the same minute as the line before.
+// A stamper dates the lines of one file. What it says of a line depends on
+// that line and on the file's habits, which are settled before the first line
+// is read. The memo only makes it quick.
 type stamper struct {
-	zones zones
-	win   window
-	text  []*format // the one that worked last comes first
-	json  bool
-	memo  [2]memo // of text and of JSON lines
-	shape jsonShape
-	plain bool  // a plain line had a stamp where its format puts it
-	near  int64 // the last stamp that place found, to the minute or better
+	zones  zones
+	win    window
+	text   []*format
+	json   bool
+	habits habits
+	memo   [2]memo // of text and of JSON lines
+	near   int64   // the last stamp that place found, to the minute or better
+	from   int     // where that one begins if it does not begin the line
+}
+
+// habits are what the first dated lines of a file tell about all of its lines.
+type habits struct {
+	begins bool // stamps begin the lines: a date further in belongs to a text
+	rows   bool // lines are rows of a csvlog, whose quoted texts may hold line ends
 }
 
 func newStamper(formatName string, z zones, w window) *stamper {
 	text, json := formatsNamed(formatName)
-	return &stamper{zones: z, win: w, text: slices.Clone(text), json: json}
+	return &stamper{zones: z, win: w, text: text, json: json, habits: habits{rows: true}}
 }
 
 // look reads a line's stamp in full.
@@ -79,33 +86,100 @@ func (s *stamper) look(line []byte) (mark, bool) {
 		if !s.json {
 			return mark{}, false
 		}
-		return s.lookJSON(line)
+		m, _, ok := s.lookJSON(line)
+		return m, ok
 	}
 	m, _, ok := s.lookText(line)
 	return m, ok
 }
 
+// lookText tries the formats in their order.
 func (s *stamper) lookText(line []byte) (mark, *format, bool) {
-	for i, f := range s.text {
-		if f.inside && s.plain {
+	for _, f := range s.text {
+		if f.inside && s.habits.begins {
 			continue
 		}
-		from := f.start(line)
-		if from < 0 {
-			continue
+		if from := f.start(line); from >= 0 {
+			if m, ok := f.parse(line, from, s.zones); ok {
+				return m, f, true
+			}
 		}
-		m, ok := f.parse(line, from, s.zones)
-		if !ok {
-			continue
-		}
-		s.plain = s.plain || !f.inside
-		if i > 0 && !f.inside {
-			copy(s.text[1:i+1], s.text[:i])
-			s.text[0] = f
-		}
-		return m, f, true
 	}
 	return mark{}, nil, false
+}
+
+// dated reports whether the line has a stamp in a format that is tried before
+// the given one.
+func (s *stamper) dated(line []byte, before *format) bool {
+	for _, f := range s.text {
+		if f == before {
+			break
+		}
+		if from := f.start(line); from >= 0 && (!f.inside || !s.habits.begins) {
+			if _, ok := f.parse(line, from, s.zones); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// habitLines is how many dated lines settle the habits of a file, and
+// habitBytes how much text is looked through for them.
+const (
+	habitLines = 100
+	habitBytes = 64 << 10
+)
+
+// settle reads on to the first dated line, and from there far enough to learn
+// the habits of most lines. It is false for a text without any dated line.
+func (s *stamper) settle(r *lineReader) bool {
+	dated, begin, rows, last := 0, 0, 0, int64(0)
+	var quotes openQuotes
+	for dated < habitLines && (dated == 0 || r.lineStart() < last) {
+		line, _, more := r.next()
+		if !more {
+			break
+		}
+		if quotes.holds(line) {
+			continue
+		}
+		if isJSON(line) {
+			if _, ok := s.look(line); !ok {
+				continue
+			}
+			begin++
+		} else {
+			m, f, ok := s.lookText(line)
+			if !ok || isContinuation(line) {
+				continue
+			}
+			if !f.inside {
+				begin++
+			}
+			if isRow(line, m.end) {
+				rows++
+				quotes.begin(line)
+			}
+		}
+		if dated++; dated == 1 {
+			last = r.lineStart() + habitBytes
+		}
+	}
+	if dated > 0 {
+		s.habits = habits{begins: 2*begin > dated, rows: 2*rows > dated}
+	}
+	return dated > 0
+}
+
+// isRow reports whether a line whose stamp ends at end is a row of a csvlog:
+// the twelfth field names a severity, in whatever language.
+func isRow(line []byte, end int) bool {
+	if end >= len(line) || line[end] != ',' || isJSON(line) {
+		return false
+	}
+	word := csvField(line, csvSeverity)
+	return len(word) >= 3 && word[0] >= 'A' && isUpper(word)
 }
 
 // A place says where a line stands to the window.
@@ -276,7 +350,7 @@ func number(line []byte, from int) (mark, bool) {
 	for _, d := range line[from:end] {
 		at = at*10 + int64(d-'0')
 	}
-	if at > int64(7258118400e9)/scale {
+	if at >= int64(7258118400e9)/scale {
 		return mark{}, false
 	}
 	at *= scale

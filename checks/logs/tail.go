@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,9 @@ func lastLines(ctx context.Context, src checks.LogSource, f *logFile, want int, 
 	r.reset(&span{ctx: ctx, file: f.file, pos: start, end: size})
 	r.skipping = start > 0
 	s := newStamper(src.Format, zones{src.Zone, now}, window{})
+	var beginning lineReader
+	beginning.reset(bytes.NewReader(f.head))
+	s.settle(&beginning)
 	ring := make([]tailLine, 0, want)
 	at, oldest := int64(0), 0
 	for {
