@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // classify names the class of an error that does not name its own.
@@ -20,7 +21,10 @@ func classify(err error) Class {
 	}
 	var dns *net.DNSError
 	var timeout interface{ Timeout() bool }
+	var refused *owner.Refusal
 	switch {
+	case errors.As(err, &refused):
+		return Denied
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout
 	case errors.As(err, &dns):

@@ -58,9 +58,10 @@ type executor struct {
 
 // NewExec makes the Exec that checks.Env holds.
 //
-// Argv[0] is an absolute path, or a bare name that is looked up in the
-// system's own folders and nowhere else; a program that somebody else could
-// change is refused. The command gets no terminal, no descriptor of ours, a
+// Argv[0] is an absolute path that passes the rule of ownership, or a bare name
+// that is looked up in the system's own folders and nowhere else, and belongs to
+// root. The script of an interpreter, Dir and Config are held to the rule too.
+// The command gets no terminal, no descriptor of ours, a
 // session and process group of its own, and an environment made from nothing.
 // When ctx ends it gets SIGTERM and, after the grace, SIGKILL, its whole group
 // with it. What outlives it is ended and named in Output.Left. The Exec
@@ -80,6 +81,9 @@ func (x *executor) run(ctx context.Context, call checks.Call) (checks.Output, er
 	}
 	program, err := find(call.Argv[0])
 	if err != nil {
+		return checks.Output{}, err
+	}
+	if err := steered(program, call); err != nil {
 		return checks.Output{}, err
 	}
 	if err := ctx.Err(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -95,23 +96,24 @@ func interprets(p program) bool {
 // describe hashes a file and says whose it is. A script given to an interpreter
 // is held to the same as a program.
 func describe(ctx context.Context, path string, identity io.Writer) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	rule, err := owner.Current()
 	if err != nil {
-		return "", fmt.Errorf("pinning: %w", err)
+		return "", err
+	}
+	f, err := rule.Open(path)
+	if err != nil {
+		return "", distrusted(path, "", err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
 	info, err := f.Stat()
 	if err != nil {
 		return "", fmt.Errorf("pinning %s: %w", path, err)
 	}
-	if why := distrust(info); why != "" {
-		return "", checks.Failed(checks.Denied, "refusing to run %s: it %s", path, why)
-	}
 	if !info.Mode().IsRegular() || info.Size() > maxPinned {
 		return "", checks.Failed(checks.Limit, "%s is not a regular file of up to %s", path, fact.FormatBytes(maxPinned))
 	}
-	if err := trustFolders(filepath.Dir(path)); err != nil {
-		return "", fmt.Errorf("refusing to run %s: %w", path, err)
+	if err := rule.Check(filepath.Dir(path)); err != nil {
+		return "", distrusted(path, "its folder: ", err)
 	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, &reader{ctx, f}); err != nil {

@@ -7,17 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // folders are where a bare name is looked up, in this order; they are also the
 // PATH of every command.
 var folders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
-
-// maxLinks is how many symbolic links in a row are followed; the kernel's limit.
-const maxLinks = 40
 
 // program is a file that may be started.
 type program struct {
@@ -29,32 +26,35 @@ type program struct {
 // String is the path.
 func (p program) String() string { return p.Path }
 
-// find resolves a program and makes sure that only root and the user opsdeck
-// runs as could put something else in its place.
+// find resolves a program that may steer us. One that is named by its path is
+// held to the rule of ownership; a bare name is a program of the system, in
+// folders of root.
 func find(name string) (program, error) {
 	path, err := lookup(name)
 	if err != nil {
 		return program{}, err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return program{}, fmt.Errorf("looking at the program: %w", err)
+	rule := owner.Rule{}
+	if filepath.IsAbs(name) {
+		if rule, err = owner.Current(); err != nil {
+			return program{}, err
+		}
 	}
 	p := program{Path: path, File: path}
-	for range maxLinks {
-		if err := trustFolders(filepath.Dir(p.File)); err != nil {
-			return p, fmt.Errorf("refusing to run %s: %w", path, err)
-		}
-		if p.Info, err = os.Lstat(p.File); err != nil {
-			return p, fmt.Errorf("looking at the program: %w", err)
-		}
-		if p.Info.Mode()&fs.ModeSymlink == 0 {
-			return p, trustFile(p)
-		}
-		if p.File, err = target(p.File); err != nil {
-			return p, fmt.Errorf("following the program %s: %w", path, err)
-		}
+	// In a sticky folder, too, others can put files beside the program that it loads.
+	if err := rule.Check(filepath.Dir(path)); err != nil {
+		return p, distrusted(path, "its folder: ", err)
 	}
-	return p, checks.Failed(checks.Other, "the program %s is a loop of links", path)
+	if p.File, err = rule.Real(path); err != nil {
+		return p, distrusted(path, "", err)
+	}
+	if err := rule.Check(filepath.Dir(p.File)); err != nil {
+		return p, distrusted(path, "its folder: ", err)
+	}
+	if p.Info, err = os.Lstat(p.File); err != nil {
+		return p, fmt.Errorf("looking at the program: %w", err)
+	}
+	return p, startable(p)
 }
 
 // lookup turns a name into an absolute path. It never looks into the current
@@ -76,75 +76,49 @@ func lookup(name string) (string, error) {
 	return "", checks.Failed(checks.Missing, "no program %s in %s", name, strings.Join(folders, ":"))
 }
 
-// target is where a link points, one hop, in a folder without links.
-func target(link string) (string, error) {
-	to, err := os.Readlink(link)
+// steered refuses a command that files of somebody else would decide on: the
+// script of an interpreter, the folder it starts in, what it reads beside its
+// arguments.
+func steered(p program, call checks.Call) error {
+	rule, err := owner.Current()
 	if err != nil {
-		return "", err
+		return err
 	}
-	if !filepath.IsAbs(to) {
-		to = filepath.Join(filepath.Dir(link), to)
+	for _, script := range pinned(p, call.Argv[1:])[1:] {
+		if err := rule.Check(script); err != nil {
+			return distrusted(p.Path, "its script: ", err)
+		}
 	}
-	folder, err := filepath.EvalSymlinks(filepath.Dir(to))
-	if err != nil {
-		return "", err
+	if call.Dir != "" {
+		if err := rule.Check(call.Dir); err != nil {
+			return distrusted(p.Path, "the folder it starts in: ", err)
+		}
 	}
-	return filepath.Join(folder, filepath.Base(to)), nil
+	for _, path := range call.Config {
+		if err := rule.CheckTree(path); err != nil {
+			return distrusted(p.Path, "its configuration: ", err)
+		}
+	}
+	return nil
 }
 
-func trustFile(p program) error {
+// distrusted says which program is not run because of whose files.
+func distrusted(path, what string, err error) error {
+	var refused *owner.Refusal
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("looking at the program: %w", err)
+	}
+	return checks.Failed(checks.Denied, "refusing to run %s: %s%w", path, what, err)
+}
+
+func startable(p program) error {
 	switch {
 	case !p.Info.Mode().IsRegular():
 		return checks.Failed(checks.Denied, "refusing to run %s: it is not a regular file", p)
 	case p.Info.Mode()&0o111 == 0:
 		return checks.Failed(checks.Denied, "%s is not executable (chmod +x %s)", p, p.File)
 	}
-	if why := distrust(p.Info); why != "" {
-		return checks.Failed(checks.Denied, "refusing to run %s: %s %s", p, p.File, why)
-	}
 	return nil
-}
-
-// trustFolders looks at the folder of a program and at all above it. The
-// folder itself may not be writable by others at all; one above may be if it
-// is sticky, as /tmp is, because others cannot rename in it then.
-func trustFolders(folder string) error {
-	folder, err := filepath.EvalSymlinks(folder)
-	if err != nil {
-		return err
-	}
-	for at := folder; ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		if err != nil {
-			return err
-		}
-		sticky := at != folder && info.Mode()&fs.ModeSticky != 0
-		if why := distrust(info); why != "" && !sticky {
-			return checks.Failed(checks.Denied, "its folder %s %s", at, why)
-		}
-		if at == filepath.Dir(at) {
-			return nil
-		}
-	}
-}
-
-// distrust says how somebody else could change a file; "" if nobody can. The
-// group may write only if it is root's or our own.
-func distrust(info fs.FileInfo) string {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "has no owner"
-	}
-	perm := info.Mode().Perm()
-	switch {
-	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
-		return fmt.Sprintf("belongs to user %d, not to root or to the user opsdeck runs as", stat.Uid)
-	case perm&0o002 != 0:
-		return fmt.Sprintf("is writable by others (mode %04o)", perm)
-	case perm&0o020 != 0 && stat.Gid != 0 && int(stat.Gid) != os.Getegid():
-		return fmt.Sprintf("is writable by group %d (mode %04o)", stat.Gid, perm)
-	}
-	return ""
 }
 
 // startError gives the error of a start its class and says what a missing file

@@ -3,6 +3,8 @@ package site
 import (
 	"fmt"
 	"strings"
+
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // Severity says whether a problem keeps the site from being used.
@@ -40,7 +42,7 @@ const (
 	codeSecret      = "S109"
 	codePlaceholder = "S110"
 	codeCycle       = "S111"
-	codeMode        = "S112" // who may change the file
+	codeMode        = "S112" // somebody else could have written the file
 )
 
 // String is the problem on one line: file:line:col severity CODE message (hint).
@@ -59,6 +61,11 @@ func (p Problem) Pointed() string {
 	}
 	line, col := around(p.Excerpt, max(0, p.Col-1))
 	return fmt.Sprintf("%s\n    %s\n    %s^", p, line, strings.Repeat(" ", col))
+}
+
+// Refused is a refusal of the whole file as its one problem.
+func Refused(r *owner.Refusal) Problem {
+	return Problem{File: r.Path, Line: 1, Col: 1, Severity: Error, Code: codeMode, Msg: r.Cause(), Hint: r.Remedy}
 }
 
 // Problems are all that is wrong with a file, in its order.

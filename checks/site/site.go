@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 )
 
@@ -121,13 +121,14 @@ func (s *Site) Connection(kind, name string) (checks.Connection, bool) {
 
 // Find is the path of the site file: the flag's, $OPSDECK_SITE, ./opsdeck.yaml,
 // the user's, /etc/opsdeck/opsdeck.yaml. "" means there is none and the site is
-// to be detected. A file that was named and is not there is an error.
+// to be detected. A file that was named and is not there is an error, and so is
+// one that is there and cannot be looked at: nothing falls through to the next.
 func Find(flag string, env func(string) string) (string, error) {
 	for _, named := range []string{flag, env("OPSDECK_SITE")} {
 		if named == "" {
 			continue
 		}
-		if _, err := os.Stat(named); err != nil {
+		if _, err := os.Lstat(named); err != nil {
 			return "", fmt.Errorf("the site file that was named: %w", err)
 		}
 		return named, nil
@@ -137,7 +138,7 @@ func Find(flag string, env func(string) string) (string, error) {
 		places = append(places, filepath.Join(config, "opsdeck", "opsdeck.yaml"))
 	}
 	for _, path := range append(places, "/etc/opsdeck/opsdeck.yaml") {
-		if _, err := os.Stat(path); err == nil {
+		if _, err := os.Lstat(path); err == nil {
 			return path, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("looking for a site file: %w", err)
@@ -147,26 +148,29 @@ func Find(flag string, env func(string) string) (string, error) {
 }
 
 // Load reads a site file. The Site is nil when a problem is an error; warnings
-// come with a Site. An error means that the file could not be read at all.
+// come with a Site. An error means that the file could not be read at all, or, if
+// it is an *owner.Refusal, that somebody else could have written it.
 func Load(path string, reg *checks.Registry, env func(string) string) (*Site, Problems, error) {
 	src, err := read(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, problems := Parse(path, src, reg, env)
-	if who := WritableByOthers(path); who != "" {
-		problems = append(problems, Problem{File: path, Line: 1, Col: 1, Severity: Warning, Code: codeMode, Msg: who + " can be changed by others", Hint: "chmod go-w: no action runs while that is so"})
-	}
 	if s != nil {
 		s.Hash = sha256.Sum256(src)
 	}
 	return s, problems, nil
 }
 
-// read is what stands in a site file: a regular one, and not more than the
-// parser takes.
+// read is what stands in a site file that may steer us: a regular one, and not
+// more than the parser takes. One that somebody else could have written is an
+// *owner.Refusal.
 func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	rule, err := owner.Current()
+	if err != nil {
+		return nil, err
+	}
+	f, err := rule.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the site file: %w", err)
 	}
@@ -183,22 +187,4 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the site file: %w", err)
 	}
 	return src, nil
-}
-
-// WritableByOthers names the file, or the directory above it, that somebody
-// else may change; "" if nobody may. A sticky directory protects its files.
-func WritableByOthers(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	for at := abs; ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		if err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
-			return at
-		}
-		if at == filepath.Dir(at) {
-			return ""
-		}
-	}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -561,20 +562,52 @@ func TestAChangedFileIsReportedWholeOrWithItsProblems(t *testing.T) {
 	}
 }
 
-func TestAFileOthersCanChangeIsNamed(t *testing.T) {
+func TestASiteFileThatOthersCanChangeIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "opsdeck.yaml")
 	if err := os.WriteFile(path, []byte("schema: 1\nsite: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := WritableByOthers(path); got != "" {
-		t.Errorf("%s is said to be writable", got)
+	if s, problems, err := Load(path, catalogue(t), environment); s == nil {
+		t.Fatalf("a file of one's own: %v, %v", problems, err)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if got := WritableByOthers(path); got != dir {
-		t.Errorf("got %q, want the directory", got)
+	var refused *owner.Refusal
+	if s, _, err := Load(path, catalogue(t), environment); s != nil || !errors.As(err, &refused) || refused.At != dir {
+		t.Errorf("got %v, want a refusal of the folder", err)
+	}
+}
+
+func TestASecretFileOfSomebodyElseIsRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
+			t.Fatal("a file has to be given to another user: run as root")
+		}
+		t.Skip("needs root to give a file to another user")
+	}
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 41002, 41002); err != nil {
+		t.Fatal(err)
+	}
+	src := "schema: 1\nsite: x\nvars:\n  a: \"${file:" + path + "}\"\n"
+	s, problems := Parse("f", []byte(src), catalogue(t), environment)
+	if s != nil || len(problems) != 1 || problems[0].Line != 4 || !strings.Contains(problems[0].Msg, "belongs to user 41002") {
+		t.Errorf("got %v, want a refusal on line 4", problems)
+	}
+}
+
+func TestALinkThatLeadsNowhereIsNoMissingSiteFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Symlink("gone.yaml", "opsdeck.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if path, err := Find("", func(string) string { return "" }); err != nil || path != "opsdeck.yaml" {
+		t.Errorf("got %q, %v: the next file was taken", path, err)
 	}
 }
 

@@ -5,17 +5,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // reference is ${name}, ${env:NAME} or ${file:PATH}.
@@ -56,14 +54,18 @@ func (r *reader) resolve(n ast.Node, name string) string {
 	if key, ok := strings.CutPrefix(name, "env:"); ok {
 		value := r.env(key)
 		if value == "" {
-			return r.withhold(n, fmt.Sprintf("the environment variable %s is empty or not set", key))
+			return r.withhold(n, fmt.Sprintf("the environment variable %s is empty or not set", key), "")
 		}
 		return r.secret(value)
 	}
 	if path, ok := strings.CutPrefix(name, "file:"); ok {
 		value, err := secretFile(path)
-		if errors.Is(err, fs.ErrPermission) {
-			return r.withhold(n, err.Error())
+		var refused *owner.Refusal
+		switch {
+		case errors.As(err, &refused):
+			return r.withhold(n, refused.Cause(), refused.Remedy)
+		case errors.Is(err, fs.ErrPermission):
+			return r.withhold(n, err.Error(), "")
 		}
 		if err != nil {
 			r.at(n, Error, codeSecret, err.Error(), "")
@@ -82,15 +84,15 @@ const withheld = "(withheld)"
 
 // withhold notes that a secret is not for this user. Whether that is wrong is
 // known at the end: a supervisor of its own may have it.
-func (r *reader) withhold(n ast.Node, why string) string {
-	r.closed = append(r.closed, closed{n, why})
+func (r *reader) withhold(n ast.Node, why, hint string) string {
+	r.closed = append(r.closed, closed{n, why, hint})
 	return withheld
 }
 
-// A closed secret, and why it is.
+// A closed secret, why it is, and what to do about it.
 type closed struct {
-	at  ast.Node
-	why string
+	at        ast.Node
+	why, hint string
 }
 
 // judgeClosed makes errors of the secrets that could not be had, unless the
@@ -98,7 +100,7 @@ type closed struct {
 func (p *builder) judgeClosed() {
 	for _, c := range p.closed {
 		if p.site.Socket == "" {
-			p.at(c.at, Error, codeSecret, c.why, "")
+			p.at(c.at, Error, codeSecret, c.why, c.hint)
 			continue
 		}
 		p.site.Withheld = append(p.site.Withheld, c.why)
@@ -112,14 +114,14 @@ func (r *reader) secret(value string) string {
 	return value
 }
 
-// secretFile reads a secret's file: a regular one that nobody else may read or
-// change. A link is followed only inside its own directory.
+// secretFile reads a secret's file: a regular one that may steer us, since its
+// content goes to a target, and that no one else may read.
 func secretFile(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
+	rule, err := owner.Current()
 	if err != nil {
-		return "", fmt.Errorf("reading the secret file: %w", err)
+		return "", err
 	}
-	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := rule.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("reading the secret file: %w", err)
 	}

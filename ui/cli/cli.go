@@ -19,6 +19,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/ui/theme"
 )
 
@@ -107,6 +108,9 @@ error, 73 cannot write state.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if err := theme.ParseColor(p.flags.color); err != nil {
 				return usage("one of auto, always, never", "--color: %w", err)
+			}
+			if _, err := owner.Current(); err != nil {
+				return refusal(err)
 			}
 			return nil
 		},

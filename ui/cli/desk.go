@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
@@ -139,6 +140,12 @@ func (d *desk) list(all []runbooks.Run) []checklist.SectionInfo {
 	}
 	for _, book := range d.w.shelf().Broken {
 		list = append(list, checklist.SectionInfo{ID: book.ID, Runbook: book.ID, Title: book.Path, Problem: book.Diagnostics[0].String()})
+	}
+	for _, problem := range d.w.shelf().Problems {
+		var refused *owner.Refusal
+		if errors.As(problem, &refused) {
+			list = append(list, checklist.SectionInfo{ID: refused.Path, Runbook: refused.Path, Title: refused.Path, Problem: refused.Error()})
+		}
 	}
 	return list
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
-	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/step"
@@ -36,6 +36,7 @@ func (p *program) doctorCommand() *cobra.Command {
 			}
 			defer w.close()
 			findings := append(p.examineSite(w), p.examineEnvironment()...)
+			findings = append(findings, examineOwners()...)
 			findings = append(findings, p.examineState(cmd.Context(), w)...)
 			for _, st := range w.once(cmd.Context(), w.site.Checks(p.registry)).States {
 				findings = append(findings, examine(st.Result))
@@ -85,9 +86,26 @@ func (p *program) examineSite(w *world) []finding {
 	if w.site.Detected {
 		return []finding{{checks.OK, "site", "detected from this host, read-only", "opsdeck init writes it down to be completed"}}
 	}
-	found := []finding{{checks.OK, "site", w.site.Path, ""}}
-	if who := site.WritableByOthers(w.site.Path); who != "" {
-		found = append(found, finding{checks.Warn, "site", who + " can be changed by others", "chmod go-w " + who})
+	return []finding{{checks.OK, "site", w.site.Path, ""}}
+}
+
+// examineOwners says as whom opsdeck runs if that is root, and whose files are
+// taken beside the user's own and root's.
+func examineOwners() []finding {
+	var found []finding
+	if os.Geteuid() == 0 {
+		found = append(found, finding{checks.OK, "user", "root, which is not needed: what a check lacks as another user is named here, with how to get it",
+			"opsdeck init --system says how opsdeck gets a user of its own"})
+	}
+	rule, err := owner.Current()
+	if err != nil {
+		return append(found, finding{checks.Crit, "trusted owners", err.Error(), ""})
+	}
+	for _, who := range rule.Trusted() {
+		found = append(found, finding{checks.OK, "trusted owner", who, ""})
+	}
+	for _, note := range rule.Notes() {
+		found = append(found, finding{checks.Warn, "trusted owners", note, ""})
 	}
 	return found
 }

@@ -161,6 +161,9 @@ func (p *program) dueCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
+			if err := w.refusedBooks(); err != nil {
+				return err
+			}
 			all, err := p.runs(w)
 			if err != nil {
 				return err

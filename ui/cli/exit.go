@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // The exit codes beyond those of levels (0 ok, 1 warn, 2 crit, 3 unknown),
@@ -38,6 +39,16 @@ func (e *exit) Unwrap() error { return e.err }
 // usage is an error about what was typed.
 func usage(hint, format string, a ...any) error {
 	return &exit{exitUsage, fmt.Errorf(format, a...), hint}
+}
+
+// refusal ends a command that was given a file it cannot take; if somebody else
+// could have written it, the remedy stands in the hint.
+func refusal(err error) error {
+	var refused *owner.Refusal
+	if errors.As(err, &refused) {
+		return &exit{exitData, errors.New(refused.Cause()), refused.Remedy}
+	}
+	return &exit{exitData, err, ""}
 }
 
 // verdict ends a command whose output already tells the level.

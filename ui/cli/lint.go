@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 )
@@ -55,6 +57,10 @@ func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".yaml", ".yml":
 		s, problems, err := site.Load(path, p.registry, p.Env)
+		var refused *owner.Refusal
+		if errors.As(err, &refused) {
+			problems, err = site.Problems{site.Refused(refused)}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +70,11 @@ func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
 		}
 		return found, nil
 	case ".md", ".markdown":
-		source, err := readRegular(path)
+		source, err := readSteering(path)
+		var refused *owner.Refusal
+		if errors.As(err, &refused) {
+			return []markdown.Diagnostic{{File: path, Line: 1, Col: 1, Severity: markdown.Error, Code: "owner", Msg: refused.Cause(), Hint: refused.Remedy}}, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the runbook: %w", err)
 		}
@@ -77,6 +87,16 @@ func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
 	default:
 		return nil, fmt.Errorf("%s is neither a runbook (.md) nor a site file (.yaml)", path)
 	}
+}
+
+// readSteering reads a file that decides what we do: one that somebody else could
+// have written is an *owner.Refusal.
+func readSteering(path string) ([]byte, error) {
+	rule, err := owner.Current()
+	if err != nil {
+		return nil, err
+	}
+	return rule.Read(path, maxLintFile)
 }
 
 // readRegular reads a regular file and does not hang on a FIFO.

@@ -69,15 +69,18 @@ func (p *program) sectionNames() []string {
 // section finds what is to be walked: in a file of the user's, or on the shelf.
 func (p *program) section(w *world, file, name string) (runbooks.Runbook, string, error) {
 	if file == "" {
+		if err := w.refusedBooks(); err != nil {
+			return runbooks.Runbook{}, "", err
+		}
 		loaded, section, err := w.shelf().Section(name)
 		if err != nil {
 			return runbooks.Runbook{}, "", usage(checks.Nearest(name, p.sectionNames()), "%w", err)
 		}
 		return loaded.Runbook, section.ID, nil
 	}
-	source, err := readRegular(file)
+	source, err := readSteering(file)
 	if err != nil {
-		return runbooks.Runbook{}, "", &exit{exitData, fmt.Errorf("reading the runbook: %w", err), ""}
+		return runbooks.Runbook{}, "", refusal(fmt.Errorf("reading the runbook: %w", err))
 	}
 	book, diagnostics := markdown.Parse(file, source, markdown.Options{Registry: p.registry, Now: time.Now(), Layer: file})
 	if markdown.HasErrors(diagnostics) {

@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/identity"
@@ -150,6 +153,9 @@ func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (r
 			if book, ok := p.adHocOf(source); ok {
 				return book, nil
 			}
+			if problem := refusedIn(w.shelf()); problem != nil {
+				return runbooks.Runbook{}, errors.New(cmp.Or(p.openShelf(w), problem.Error()))
+			}
 			return runbooks.Runbook{}, fmt.Errorf("%s is not a runbook of this supervisor: put it into /etc/opsdeck/runbooks and start it anew", path)
 		}
 		book, problems := markdown.Parse(path, source, markdown.Options{Registry: p.registry, Layer: path})
@@ -222,8 +228,8 @@ func (w *world) mayNotAct() string {
 		return ""
 	}
 	if path := w.current().Path; path != "" {
-		if open := site.WritableByOthers(path); open != "" {
-			return open + " can be changed by others (chmod go-w)"
+		if why := stranger(path); why != "" {
+			return why
 		}
 	}
 	var fs unix.Statfs_t
@@ -249,17 +255,36 @@ func (w *world) forbids(module string) string {
 	return ""
 }
 
+// stranger is why a file may not steer us; "" if it may.
+func stranger(path string) string {
+	rule, err := owner.Current()
+	if err == nil {
+		err = rule.Check(path)
+	}
+	var refused *owner.Refusal
+	switch {
+	case errors.As(err, &refused):
+		return refused.At + " can be changed by others: " + err.Error()
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err.Error()
+	}
+	return ""
+}
+
 // openShelf says which runbooks of an installed supervisor others can change:
 // they would have it act with its rights.
 func (p *program) openShelf(w *world) string {
 	if w.site.Socket == "" {
-		return "" // whoever runs it could do the same without it
+		return "" // its user could do the same without it
 	}
 	for _, layer := range p.layers()[1:] {
 		files, _ := filepath.Glob(filepath.Join(layer.Name, "*.md")) //nolint:errcheck // the pattern is ours
 		for _, path := range append(files, layer.Name) {
-			if open := site.WritableByOthers(path); open != "" {
-				return open + " can be changed by others (chmod go-w)"
+			if _, err := os.Lstat(path); err != nil {
+				continue
+			}
+			if why := stranger(path); why != "" {
+				return why
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/command"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -67,7 +68,7 @@ func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
 	}
 	s, problems, err := site.Load(path, p.registry, p.Env)
 	if err != nil {
-		return nil, &exit{exitData, err, ""}
+		return nil, refusal(err)
 	}
 	for _, problem := range problems {
 		fmt.Fprintln(p.Stderr, problem.Pointed())
@@ -110,9 +111,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	w.catalog = p.registry
 	w.handles = newHandles(p.registry, s)
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
-	w.shelf = sync.OnceValue(func() markdown.Shelf {
-		return markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
-	})
+	w.shelf = p.bookshelf()
 	return w, nil
 }
 
@@ -152,8 +151,13 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 // current is the site as its file was last read; its name never changes.
 func (w *world) current() *site.Site { return w.latest.Load() }
 
-// layers are the runbooks' folders, the later ones before the earlier.
+// layers are the runbooks' folders, the later ones before the earlier. A runbook
+// that somebody else could have written is a problem of its layer.
 func (p *program) layers() []markdown.Layer {
+	rule, err := owner.Current()
+	if err != nil {
+		rule = owner.Rule{} // root's alone; the command itself ends with the error
+	}
 	layers := []markdown.Layer{{Name: "shipped", FS: p.Library}}
 	own := ""
 	if config, err := xdg.Config(p.Env); err == nil { // a user without a home has no runbooks in it
@@ -161,10 +165,47 @@ func (p *program) layers() []markdown.Layer {
 	}
 	for _, dir := range []string{"/etc/opsdeck/runbooks", own, p.flags.runbooks} {
 		if dir != "" {
-			layers = append(layers, markdown.Layer{Name: dir, FS: os.DirFS(dir)})
+			layers = append(layers, markdown.Layer{Name: dir, FS: rule.FS(dir)})
 		}
 	}
 	return layers
+}
+
+// bookshelf reads the runbooks when they are first asked for, and again as long
+// as one of them is refused.
+func (p *program) bookshelf() func() markdown.Shelf {
+	var mu sync.Mutex
+	var read *markdown.Shelf
+	return func() markdown.Shelf {
+		mu.Lock()
+		defer mu.Unlock()
+		if read == nil || refusedIn(*read) != nil {
+			shelf := markdown.Load(markdown.Options{Registry: p.registry, Now: time.Now()}, p.layers()...)
+			read = &shelf
+		}
+		return *read
+	}
+}
+
+// refusedIn is the first runbook or folder of a shelf that somebody else could
+// have written; nil if there is none.
+func refusedIn(shelf markdown.Shelf) error {
+	for _, problem := range shelf.Problems {
+		var refused *owner.Refusal
+		if errors.As(problem, &refused) {
+			return problem
+		}
+	}
+	return nil
+}
+
+// refusedBooks ends a command whose runbooks are refused: nothing else is taken
+// in their place without a word.
+func (w *world) refusedBooks() error {
+	if problem := refusedIn(w.shelf()); problem != nil {
+		return refusal(problem)
+	}
+	return nil
 }
 
 // oldConnections is how long connections outlive the site file that named them:

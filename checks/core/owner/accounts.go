@@ -1,21 +1,23 @@
 package owner
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"golang.org/x/sys/unix"
-	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxAccounts bounds what is read of passwd, group and nsswitch.conf, in bytes.
 // A larger file is not understood, and what depends on it is refused.
 const maxAccounts = 4 << 20
 
-// accounts reads who exists on this host, from the files below etc.
+// accounts reads who exists on this host, from the files below etc; "" is /etc.
 type accounts struct{ etc string }
 
 // An account is one line of passwd.
@@ -119,7 +121,7 @@ func (a accounts) members(gid uint32) ([]string, error) {
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("group %d is not in %s/group", gid, a.etc)
+		return nil, fmt.Errorf("group %d is not in the group file", gid)
 	}
 	return members, nil
 }
@@ -144,7 +146,7 @@ func (a accounts) groupName(gid uint32) string {
 // own making, which it gives to no person.
 func (a accounts) onlyFiles() error {
 	text, err := a.read("nsswitch.conf")
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the C library's default is the files
 	}
 	if err != nil {
@@ -166,17 +168,6 @@ func (a accounts) onlyFiles() error {
 }
 
 func (a accounts) read(name string) (string, error) {
-	f, err := os.OpenFile(filepath.Join(a.etc, name), os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxAccounts+1))
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", f.Name(), err)
-	}
-	if len(text) > maxAccounts {
-		return "", fmt.Errorf("%s is larger than %d MiB", f.Name(), maxAccounts>>20)
-	}
-	return string(text), nil
+	text, err := hostfs.Read(filepath.Join(cmp.Or(a.etc, "/etc"), name), maxAccounts)
+	return string(text), err
 }

@@ -99,7 +99,7 @@ func TestWhoseFilesAreTaken(t *testing.T) {
 		{"the user's file in root's folder", []file{{"a/", "", 0, 0, 0o755}, {"a/f", "x", me, me, 0o600}}, "", "", ""},
 		{"root's file in the user's folder", []file{{"a/", "", me, me, 0o755}, {"a/f", "x", 0, 0, 0o644}}, "", "", ""},
 		{"a trusted owner's folder and file", []file{{"a/", "", deploy, crowd, 0o755}, {"a/f", "x", deploy, crowd, 0o644}}, "", "", ""},
-		{"a stranger's file", []file{{"f", "x", stranger, stranger, 0o644}}, "", "f", `owner stranger (41002), mode 0644`},
+		{"a stranger's file", []file{{"f", "x", stranger, stranger, 0o644}}, "", "f", `belongs to user stranger (41002), not to root or me (41001) (mode 0644)`},
 		{"a stranger's folder", []file{{"a/", "", stranger, stranger, 0o755}, {"a/f", "x", me, me, 0o644}}, "", "a", `the line "stranger" in `},
 		{"a stranger's folder far above", []file{{"a/", "", stranger, 0, 0o755}, {"a/b/", "", me, me, 0o755}, {"a/b/f", "x", me, me, 0o644}}, "", "a", "chown me "},
 		{"an owner without a name", []file{{"f", "x", 54321, 0, 0o644}}, "", "f", `the line "54321"`},
@@ -107,18 +107,18 @@ func TestWhoseFilesAreTaken(t *testing.T) {
 		{"a folder that any user may write", []file{{"a/", "", me, me, 0o777}, {"a/f", "x", me, me, 0o644}}, "", "a", "chmod go-w "},
 		{"the private group may write", []file{{"a/", "", me, me, 0o775}, {"a/f", "x", me, me, 0o664}}, "", "", ""},
 		{"root's group may write", []file{{"f", "x", 0, 0, 0o664}}, "", "", ""},
-		{"a group with members may write", []file{{"f", "x", me, crowd, 0o664}}, "", "f", "the group crowd (41009)"},
+		{"a group with members may write", []file{{"f", "x", me, crowd, 0o664}}, "", "f", "group crowd (41009)"},
 		{"the private group of somebody else", []file{{"f", "x", me, stranger, 0o664}}, "", "f", "chmod g-w "},
-		{"a primary group of two users", []file{{"f", "x", deploy, crowd, 0o664}}, "", "f", "the group crowd"},
+		{"a primary group of two users", []file{{"f", "x", deploy, crowd, 0o664}}, "", "f", "group crowd"},
 		{"the user's file in root's sticky folder", []file{{"a/", "", 0, 0, 0o777 | sticky}, {"a/f", "x", me, me, 0o600}}, "", "", ""},
 		{"root's file in root's sticky folder", []file{{"a/", "", 0, 0, 0o777 | sticky}, {"a/f", "x", 0, 0, 0o600}}, "", "", ""},
 		{"a stranger's file in root's sticky folder", []file{{"a/", "", 0, 0, 0o777 | sticky}, {"a/f", "x", stranger, 0, 0o644}}, "", "a/f", "which others can write"},
 		{"a trusted owner's file in root's sticky folder", []file{{"a/", "", 0, 0, 0o777 | sticky}, {"a/f", "x", deploy, 0, 0o644}}, "", "a/f", "which others can write"},
-		{"the user's file in the user's sticky folder", []file{{"a/", "", me, me, 0o777 | sticky}, {"a/f", "x", me, me, 0o600}}, "", "a", "mode 1777"},
-		{"root's sticky folder itself", []file{{"a/", "", 0, 0, 0o777 | sticky}}, "", "a", "can be changed by any user"},
+		{"the user's file in the user's sticky folder", []file{{"a/", "", me, me, 0o777 | sticky}, {"a/f", "x", me, me, 0o600}}, "", "a", "(owner me (41001), mode 1777)"},
+		{"root's sticky folder itself", []file{{"a/", "", 0, 0, 0o777 | sticky}}, "", "a", "is writable by others"},
 		{"the user's link", []file{{"f", "x", me, me, 0o600}, {"l", "-> f", me, me, 0}}, "", "", ""},
-		{"a stranger's link to the user's file", []file{{"f", "x", me, me, 0o600}, {"l", "-> f", stranger, stranger, 0}}, "", "l", "is a symbolic link that belongs to neither root nor me (41001)"},
-		{"the user's link to a stranger's file", []file{{"f", "x", stranger, 0, 0o644}, {"l", "-> f", me, me, 0}}, "", "f", "belongs to neither root nor me"},
+		{"a stranger's link to the user's file", []file{{"f", "x", me, me, 0o600}, {"l", "-> f", stranger, stranger, 0}}, "", "l", "is a symbolic link that belongs to user stranger (41002), not to root or me (41001)"},
+		{"the user's link to a stranger's file", []file{{"f", "x", stranger, 0, 0o644}, {"l", "-> f", me, me, 0}}, "", "f", "belongs to user stranger (41002)"},
 		{"the user's link to a folder with a stranger's file", []file{{"a/", "", me, me, 0o755}, {"a/f", "x", stranger, 0, 0o644}, {"l", "-> a", me, me, 0}}, "l/f", "a/f", ""},
 		{"a stranger's link as a folder", []file{{"a/", "", me, me, 0o755}, {"a/f", "x", me, me, 0o644}, {"l", "-> a", stranger, 0, 0}}, "l/f", "l", "chown -h me "},
 		{"a link through a folder of a stranger and back", []file{{"a/", "", stranger, 0, 0o755}, {"f", "x", me, me, 0o644}, {"l", "-> a/../f", me, me, 0}}, "", "a", ""},
@@ -220,7 +220,7 @@ func TestALoopOfLinksEnds(t *testing.T) {
 // mine is the rule for the user of the test, without trusted owners.
 func mine(t *testing.T) Rule {
 	t.Helper()
-	return Rule{uid: uint32(os.Geteuid()), accounts: accounts{"/etc"}}
+	return Rule{uid: uint32(os.Geteuid()), accounts: accounts{}}
 }
 
 func TestOnlyARegularFileOrAFolderIsOpened(t *testing.T) {
@@ -281,5 +281,41 @@ func TestNoDescriptorIsLeftOpen(t *testing.T) {
 	}
 	if after := count(); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+func TestAFolderIsCheckedWithAllInIt(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	rule := Rule{uid: me, accounts: etc(t)}
+	put(t, dir+"/hooks/deploy/", "", me, me, 0o755)
+	put(t, dir+"/hooks/deploy/one", "x", me, me, 0o755)
+	must(t, rule.CheckTree(dir+"/hooks"))
+	must(t, rule.CheckTree(dir+"/absent"))
+	put(t, dir+"/hooks/deploy/two", "x", stranger, 0, 0o755)
+	var refused *Refusal
+	if err := rule.CheckTree(dir + "/hooks"); !errors.As(err, &refused) || refused.At != dir+"/hooks/deploy/two" {
+		t.Errorf("got %v, want a refusal of the stranger's hook", err)
+	}
+}
+
+func TestAFileSystemOfTheRuleOpensOnlyWhatPasses(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	books := Rule{uid: me, accounts: etc(t)}.FS(dir)
+	put(t, dir+"/mine.md", "x", me, me, 0o644)
+	put(t, dir+"/theirs.md", "x", stranger, 0, 0o644)
+	if entries, err := fs.ReadDir(books, "."); err != nil || len(entries) != 2 {
+		t.Errorf("the folder lists %v, %v", entries, err)
+	}
+	if text, err := fs.ReadFile(books, "mine.md"); err != nil || string(text) != "x" {
+		t.Errorf("got %q, %v", text, err)
+	}
+	var refused *Refusal
+	if _, err := fs.ReadFile(books, "theirs.md"); !errors.As(err, &refused) {
+		t.Errorf("a stranger's file: %v", err)
+	}
+	if _, err := fs.Stat(books, "absent.md"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
 	}
 }

@@ -38,9 +38,9 @@ func (w *walk) writable(e entry) (how, bits string) {
 	mode := e.stat.Mode
 	switch {
 	case mode&0o002 != 0 && mode&0o020 != 0:
-		return "can be changed by any user", "go-w"
+		return "is writable by others", "go-w"
 	case mode&0o002 != 0:
-		return "can be changed by any user", "o-w"
+		return "is writable by others", "o-w"
 	case mode&0o020 == 0:
 		return "", ""
 	}
@@ -48,12 +48,12 @@ func (w *walk) writable(e entry) (how, bits string) {
 	group := w.rule.accounts.groupName(e.stat.Gid)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("can be changed by the group %s, whose members cannot be determined: %v", group, err), "g-w"
+		return fmt.Sprintf("is writable by group %s, whose members cannot be determined: %v", group, err), "g-w"
 	case !private:
-		return "can be changed by the group " + group, "g-w"
+		return "is writable by group " + group, "g-w"
 	}
 	if listed, err := accessList(e.fd); err != nil {
-		return fmt.Sprintf("can be changed by its group, and its access list cannot be read: %v", err), "g-w"
+		return fmt.Sprintf("is writable by its group, and its access list cannot be read: %v", err), "g-w"
 	} else if listed {
 		return "has an access list that lets others change it", "g-w"
 	}

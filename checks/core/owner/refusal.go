@@ -27,7 +27,11 @@ func (r *Refusal) Cause() string {
 	if r.At != r.Path {
 		subject = r.At
 	}
-	return fmt.Sprintf("refusing %s: %s %s (owner %s, mode %04o)", r.Path, subject, r.Why, r.Owner, r.Mode)
+	facts := fmt.Sprintf("mode %04o", r.Mode)
+	if !strings.Contains(r.Why, r.Owner) {
+		facts = "owner " + r.Owner + ", " + facts
+	}
+	return fmt.Sprintf("refusing %s: %s %s (%s)", r.Path, subject, r.Why, facts)
 }
 
 // refusal is of the entry e on the way to the path that was asked for.
@@ -48,15 +52,11 @@ func (w *walk) foreign(e entry) *Refusal {
 	if user, ok := w.rule.accounts.byUID(w.rule.uid); ok {
 		me = user.name
 	}
-	chown := "chown " + me
-	what := "belongs to neither " + w.rule.people()
-	if w.rule.uid == 0 {
-		what = "does not belong to root"
-	}
+	chown, what := "chown "+me, ""
 	if e.isLink() {
-		chown, what = "chown -h "+me, "is a symbolic link that "+what
+		chown, what = "chown -h "+me, "is a symbolic link that "
 	}
-	what = strings.Replace(what, " or ", " nor ", 1)
+	what += fmt.Sprintf("belongs to user %s, not to %s", w.rule.accounts.describe(e.stat.Uid), w.rule.people())
 	return w.refusal(e, what, fmt.Sprintf("%s %s, or trust that owner with the line %q in %s",
 		chown, e.path, name, strings.Join(w.rule.named, " or ")))
 }
@@ -68,7 +68,7 @@ func (w *walk) open(e entry, how, bits string) *Refusal {
 
 // shared refuses an entry of somebody else in a folder that everyone may write.
 func (w *walk) shared(e entry) *Refusal {
-	return w.refusal(e, fmt.Sprintf("is in %s, which others can write, and belongs to neither %s",
-		filepath.Dir(e.path), strings.Replace(w.rule.people(), " or ", " nor ", 1)),
+	return w.refusal(e, fmt.Sprintf("is in %s, which others can write, and belongs to user %s, not to %s",
+		filepath.Dir(e.path), w.rule.accounts.describe(e.stat.Uid), w.rule.people()),
 		"move it to a folder that only its owner can write")
 }

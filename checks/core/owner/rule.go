@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,7 +18,7 @@ const TrustFile = "/etc/opsdeck/trusted-owners"
 // maxTrustFile bounds the size of a file of trusted owners, in bytes.
 const maxTrustFile = 64 << 10
 
-// A Rule decides whose files may steer opsdeck. The zero Rule trusts root alone.
+// A Rule decides whose files may steer opsdeck. The zero Rule accepts root's alone.
 type Rule struct {
 	uid      uint32            // the user that opsdeck runs as
 	trusted  map[uint32]string // further owners, and the line that names each
@@ -29,7 +31,7 @@ type Rule struct {
 // files name them now. A file of trusted owners that breaks the rule itself, or
 // that cannot be understood, is an error; one that is not there trusts no one.
 func Current() (Rule, error) {
-	return current(uint32(os.Geteuid()), TrustFile, accounts{etc: "/etc"})
+	return current(uint32(os.Geteuid()), TrustFile, accounts{})
 }
 
 func current(uid uint32, system string, known accounts) (Rule, error) {
@@ -93,11 +95,11 @@ func (r *Rule) trust(by Rule, path string) error {
 // that no user has, a file that this user cannot read.
 func (r Rule) Notes() []string { return r.notes }
 
-// Trusted are the further owners, each with the line that names it, unsorted.
+// Trusted are the further owners, each with the line that names it, by uid.
 func (r Rule) Trusted() []string {
-	list := make([]string, 0, len(r.trusted))
-	for uid, at := range r.trusted {
-		list = append(list, r.accounts.describe(uid)+" by "+at)
+	var list []string
+	for _, uid := range slices.Sorted(maps.Keys(r.trusted)) {
+		list = append(list, r.accounts.describe(uid)+" by "+r.trusted[uid])
 	}
 	return list
 }
@@ -120,10 +122,10 @@ func (r Rule) people() string {
 	return who
 }
 
-// describe is "name (uid)", or "uid N" where the number has no name.
+// describe is "name (uid)", or the number where it has no name.
 func (a accounts) describe(uid uint32) string {
 	if user, ok := a.byUID(uid); ok {
 		return fmt.Sprintf("%s (%d)", user.name, uid)
 	}
-	return "uid " + strconv.FormatUint(uint64(uid), 10)
+	return strconv.FormatUint(uint64(uid), 10)
 }

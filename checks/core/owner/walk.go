@@ -3,13 +3,14 @@ package owner
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxLinks is how many symbolic links are followed on one way; the kernel's own limit.
@@ -62,7 +63,7 @@ func (r Rule) Open(path string) (*os.File, error) {
 }
 
 // Read is Open, and gives the content of a regular file of at most limit bytes.
-// A larger file is an error, never a part of it.
+// A larger file is a *hostfs.TooLargeError, never a part of it.
 func (r Rule) Read(path string, limit int64) ([]byte, error) {
 	f, err := r.Open(path)
 	if err != nil {
@@ -76,14 +77,7 @@ func (r Rule) Read(path string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d KiB", path, limit>>10)
-	}
-	return content, nil
+	return hostfs.Content(f, limit)
 }
 
 // An entry is one component of a way, held open.
