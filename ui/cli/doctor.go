@@ -161,6 +161,7 @@ func (p *program) examineActions(w *world) []finding {
 	if open := p.openShelf(w); open != "" {
 		found = append(found, finding{checks.Warn, "actions", "none may begin: " + open, ""})
 	}
+	found = append(found, examineLocks()...)
 	if why := step.Logind(); why != "" && !w.far() {
 		found = append(found, finding{checks.Warn, "actions", why, "loginctl enable-linger, or KillUserProcesses=no"})
 	}

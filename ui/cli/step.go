@@ -87,7 +87,11 @@ func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.
 	if err != nil {
 		return refused(in, err)
 	}
-	held, err := lock.Acquire(in.Locks, lock.Holder{Who: in.Who, What: in.Run + "/" + in.Item, PID: os.Getpid(), At: time.Now()})
+	folder, err := p.locks(w)
+	if err != nil {
+		return refused(in, err)
+	}
+	held, err := folder.Acquire(in.Locks, lock.Claim{Who: in.Who, What: in.Run + "/" + in.Item, PID: os.Getpid(), At: time.Now()})
 	if err != nil {
 		return refused(in, err)
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/identity"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
-	"github.com/advanced-lms/opsdeck/runbooks/lock"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 	"github.com/advanced-lms/opsdeck/runbooks/step"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
@@ -205,13 +204,8 @@ func (p *program) refresh(ctx context.Context, w *world) {
 func (p *program) actions(w *world) *runbooks.Actions {
 	return &runbooks.Actions{
 		Prober: w.runner, Deeds: p.deeds(w),
-		Refuse: func() string { return cmp.Or(w.mayNotAct(), p.openShelf(w)) },
-		Holder: func(target string) string {
-			if h, held := lock.Who(target); held {
-				return h.String()
-			}
-			return ""
-		},
+		Refuse:   func() string { return cmp.Or(w.mayNotAct(), p.openShelf(w)) },
+		Holder:   func(target string) string { return p.holder(w, target) },
 		NewToken: func() string { return "opsdeck/" + strings.ToLower(rand.Text()[:12]) },
 		Advice:   p.advice,
 	}

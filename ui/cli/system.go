@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/advanced-lms/opsdeck/runbooks/lock"
 )
 
 // systemUnit keeps the steps alive when the supervisor is started anew, as an
@@ -17,7 +19,7 @@ After=network.target
 User=opsdeck
 Group=opsdeck
 ExecStart=%[2]s supervise --site /etc/opsdeck/opsdeck.yaml --state /var/lib/opsdeck --group opsdeck --idle 0
-RuntimeDirectory=opsdeck
+RuntimeDirectory=opsdeck/supervisor
 RuntimeDirectoryMode=0750
 StateDirectory=opsdeck
 StateDirectoryMode=0700
@@ -29,8 +31,9 @@ Restart=on-failure
 WantedBy=multi-user.target
 `
 
-// socketOfSystem is where an installed supervisor listens.
-const socketOfSystem = "/run/opsdeck/supervisor.sock"
+// socketOfSystem is where an installed supervisor listens. It has a folder of its
+// own: in /run/opsdeck only root may make anything, for the locks below it.
+const socketOfSystem = "/run/opsdeck/supervisor/supervisor.sock"
 
 // printSystem prints how a site gets a supervisor that runs as a user of its
 // own: then nobody who walks a run can edit its record, and a second person
@@ -51,12 +54,14 @@ func (p *program) printSystem(w io.Writer, siteName string) error {
 			"install -d -o root -g opsdeck -m 0750 /etc/opsdeck/runbooks\ninstall -o root -g opsdeck -m 0640 RUNBOOK.md /etc/opsdeck/runbooks/RUNBOOK.md"},
 		{"Its socket, as a line of that file. Decks and headless commands of all members use it.",
 			"supervisor: {socket: " + socketOfSystem + "}"},
+		{"The folder for the locks on targets, as a line of /etc/tmpfiles.d/opsdeck.conf. With it the\nsupervisor, root and all members of the group exclude each other, at this site and at others.",
+			lock.TmpfilesLine},
 		{"The service, as /etc/systemd/system/opsdeck.service:",
 			strings.TrimRight(fmt.Sprintf(systemUnit, siteName, "/usr/local/bin/opsdeck"), "\n")},
 		{"What actions need beyond its own rights, as exact commands in /etc/sudoers.d/opsdeck,\nfor example:",
 			"opsdeck ALL=(root) NOPASSWD: /usr/sbin/nginx -s reload"},
 		{"Start it, and look. Who was added to the group logs in again. Only its own user can verify\nthe record.",
-			"systemctl daemon-reload\nsystemctl enable --now opsdeck\nopsdeck doctor\nsudo -u opsdeck opsdeck verify --state /var/lib/opsdeck"},
+			"systemd-tmpfiles --create /etc/tmpfiles.d/opsdeck.conf\nsystemctl daemon-reload\nsystemctl enable --now opsdeck\nopsdeck doctor\nsudo -u opsdeck opsdeck verify --state /var/lib/opsdeck"},
 	}
 	fmt.Fprintf(w, "How %s gets a supervisor of its own, so that nobody who walks a run can edit its\nrecord, and a second person can sign under their own login. Nothing was changed.\n", siteName)
 	for i, s := range steps {
