@@ -250,7 +250,10 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 		News: t.next(events, recorded),
 	}
 	opened.News.Reset, opened.News.Outdated = true, r.local.Outdated()
+	failed := r.local.Err()
 	s.mu.Lock()
+	opened.News.Broken = s.brokenIn(failed)
+	t.broken = opened.News.Broken
 	r.joining--
 	here := s.runs[r.key] == r
 	if here {

@@ -44,6 +44,10 @@ type Options struct {
 	// again what is new are answered without reading it all; nil: it is read.
 	Newest func() (uint64, error)
 
+	// Failed is why the record takes nothing since an append failed; nil while it
+	// does. nil: only runs tell.
+	Failed func() error
+
 	// Recover makes a record that failed take events again, once whatever was in
 	// the way is gone: it verifies before it does. nil: there is no way back.
 	Recover func() error
@@ -75,6 +79,9 @@ type server struct {
 	clients map[*client]bool
 	runs    map[string]*drivenRun
 	touched time.Time // when there was last something to do
+
+	broken    string // why nothing is recorded, for clients; "" while all is
+	unadopted error  // why what was left running could not be looked for
 }
 
 // Serve listens until ctx ends or there has been nothing to do for a while.
@@ -98,6 +105,7 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	s.tasks.Go(func() { s.accept(ctx, listener) })
 	s.tasks.Go(func() { s.retire(ctx, cancel) })
 	s.tasks.Go(func() { s.watchClock(ctx) })
+	s.tasks.Go(func() { s.heal(ctx) })
 	ready()
 	<-ctx.Done()
 	listener.Close() //nolint:errcheck // it is being closed either way
@@ -116,10 +124,14 @@ func (s *server) adopt(ctx context.Context) {
 	s.opening.Lock()
 	defer s.opening.Unlock()
 	for _, u := range list {
-		if _, err := s.run(ctx, u.Book, u.Section, u.Driver); err != nil {
-			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", err)
+		if _, runErr := s.run(ctx, u.Book, u.Section, u.Driver); runErr != nil {
+			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", runErr)
+			err = errors.Join(err, runErr)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unadopted = err // heal tries again
 }
 
 func (s *server) accept(ctx context.Context, l *net.UnixListener) {
@@ -214,10 +226,11 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	if err != nil {
 		return nil, fmt.Errorf("preparing the run: %w", err)
 	}
-	if err := local.Adopt(); err != nil {
-		s.o.Log.Error("adopting a run", "run", key, "error", err)
+	unadopted := local.Adopt()
+	if unadopted != nil {
+		s.o.Log.Error("adopting a run", "run", key, "error", unadopted)
 	}
-	r = &drivenRun{key: key, local: local, clients: map[*client]*tail{}}
+	r = &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted}
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()

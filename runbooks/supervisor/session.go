@@ -102,7 +102,8 @@ type Session struct {
 	run       runbooks.Run
 	book      runbooks.Runbook
 	outdated  bool
-	broken    error
+	misfit    error // the record holds what this opsdeck cannot read
+	broken    error // nothing is recorded at the supervisor
 	away      error // the supervisor is gone, and why no other is there yet
 	present   []runbooks.Actor
 	estimates map[string]time.Duration
@@ -130,7 +131,7 @@ func (s *Session) open(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	s.link, s.handle, s.book, s.estimates, s.away, s.broken = l, opened.Handle, book, opened.Estimates, nil, nil
+	s.link, s.handle, s.book, s.estimates, s.away, s.misfit = l, opened.Handle, book, opened.Estimates, nil, nil
 	s.mu.Unlock()
 	s.hear(opened.News)
 	l.listen(opened.Handle, s.hear)
@@ -148,12 +149,12 @@ func (s *Session) hear(n news) {
 	for _, e := range n.Events {
 		next, err := run.Apply(e)
 		if err != nil {
-			s.broken = fmt.Errorf("the supervisor's record does not fit this opsdeck: %w", err)
+			s.misfit = fmt.Errorf("the supervisor's record does not fit this opsdeck: %w", err)
 			break
 		}
 		run = next
 	}
-	s.run, s.outdated, s.present = run, n.Outdated, n.Present
+	s.run, s.outdated, s.present, s.broken = run, n.Outdated, n.Present, nil
 	if n.Broken != "" {
 		s.broken = errors.New(n.Broken)
 	}
@@ -255,17 +256,17 @@ func (s *Session) You() runbooks.Actor {
 }
 
 // Err is why nothing can be recorded: for good, or until there is a supervisor
-// again.
+// again, or until its record takes events again.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
-		return s.broken
+	if s.misfit != nil {
+		return s.misfit
 	}
 	if s.away != nil {
 		return fmt.Errorf("connecting again: %w", s.away)
 	}
-	return nil
+	return s.broken
 }
 
 // Close leaves the run: what runs goes on.

@@ -12,6 +12,9 @@ type drivenRun struct {
 	local   *runbooks.Local
 	clients map[*client]*tail // guarded by the server's mu
 	joining int               // clients that have the run and are not among those yet; guarded by mu
+
+	over      chan struct{} // closed when the run was given up, because it could not be recorded
+	unadopted error         // why what goes on in it could not be taken up
 }
 
 // tail is how far one client has been told.
@@ -20,6 +23,7 @@ type tail struct {
 	sent     int
 	recorded bool
 	first    string // id of the run that was told of
+	broken   string // why nothing is recorded
 	present  int    // how many were at it
 }
 
@@ -29,19 +33,17 @@ type tail struct {
 func (s *server) tend(r *drivenRun) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var tried time.Time
 	for {
 		select {
 		case <-s.ends:
 			s.tell(r)
 			return
+		case <-r.over:
+			return
 		case <-r.local.Changed():
 		case <-tick.C:
 		}
 		s.tell(r)
-		if s.recovers(r, &tried) {
-			return
-		}
 		if s.deserted(r) && s.leave(r) {
 			return
 		}
@@ -51,21 +53,27 @@ func (s *server) tend(r *drivenRun) {
 // tell sends every client of a run what it has not seen.
 func (s *server) tell(r *drivenRun) {
 	events, recorded := r.local.Events()
-	outdated, broken := r.local.Outdated(), r.local.Err()
+	outdated, failed := r.local.Outdated(), r.local.Err()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	present := r.present()
+	present, broken := r.present(), s.brokenIn(failed)
 	for c, t := range r.clients {
 		n := t.next(events, recorded)
-		n.Outdated, n.Present = outdated, present
-		if broken != nil {
-			n.Broken = broken.Error()
-		}
-		if len(n.Events) > 0 || n.Reset || broken != nil || t.present != len(present) {
-			t.present = len(present)
+		n.Outdated, n.Present, n.Broken = outdated, present, broken
+		if len(n.Events) > 0 || n.Reset || t.broken != broken || t.present != len(present) {
+			t.present, t.broken = len(present), broken
 			c.push(t.handle, n)
 		}
 	}
+}
+
+// brokenIn is why nothing is recorded in a run that failed, or that has not
+// noticed yet: "" while all is. The caller holds mu.
+func (s *server) brokenIn(failed error) string {
+	if s.broken == "" && failed != nil {
+		return failed.Error()
+	}
+	return s.broken
 }
 
 func (r *drivenRun) present() []runbooks.Actor {

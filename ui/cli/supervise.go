@@ -128,6 +128,7 @@ func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 		Dir: w.dir, Version: p.Version, Drive: drive, Book: p.bookFor(w), Rest: j.Release,
 		Events: j.Events,
 		Newest: func() (uint64, error) { head, err := j.Head(); return head.Seq, err },
+		Failed: j.Err,
 		Recover: func() error {
 			if j.Err() == nil {
 				return nil
