@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
@@ -44,7 +45,7 @@ const nogroup = 65534
 
 // serveIn serves in this process until it is killed.
 func serveIn(dir string) error {
-	h := &house{dir: dir, idle: time.Hour, change: func(o *supervisor.Options) { o.Socket, o.Group = filepath.Join(dir, "s"), nogroup }}
+	h := &house{dir: dir, slow: slow{make(chan checks.Level)}, idle: time.Hour, change: func(o *supervisor.Options) { o.Socket, o.Group = filepath.Join(dir, "s"), nogroup }}
 	var err error
 	if h.j, err = journal.Open(dir, journal.Holder{User: "test"}); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
@@ -34,15 +35,20 @@ func dial(ctx context.Context, socket, version, tty string) (*link, error) {
 		return nil, fmt.Errorf("opening the socket's folder: %w", err)
 	}
 	defer dir.Close()
+	greeting, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", short)
+	conn, err := d.DialContext(greeting, "unix", short)
 	if err != nil {
 		return nil, err
 	}
 	l := &link{conn: conn, waiting: map[uint64]chan frame{}, pushes: map[uint64]func(news){}, early: map[uint64][]news{}, gone: make(chan struct{})}
 	go l.read()
 	var w welcome
-	if err := l.call(ctx, "hello", 0, hello{Protocol: protocol, Version: version, TTY: tty}, &w); err != nil {
+	if err := l.call(greeting, "hello", 0, hello{Protocol: protocol, Version: version, TTY: tty}, &w); err != nil {
+		if greeting.Err() != nil && ctx.Err() == nil {
+			err = l.silent(helloTimeout)
+		}
 		l.close()
 		return nil, fmt.Errorf("greeting the supervisor: %w", err)
 	}
@@ -95,10 +101,12 @@ func (l *link) call(ctx context.Context, method string, handle uint64, params, r
 	l.waiting[id] = answer
 	line, err := encode(frame{ID: id, Method: method, Handle: handle, Params: raw})
 	if err == nil {
+		l.conn.SetWriteDeadline(time.Now().Add(callTimeout)) //nolint:errcheck // a closed connection fails the write
 		_, err = l.conn.Write(line)
 	}
 	l.mu.Unlock()
 	if err != nil {
+		l.conn.Close() //nolint:errcheck // half a message may have been sent
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	select {

@@ -27,8 +27,8 @@ func (c *Client) EventsAfter(ctx context.Context, seq uint64) iter.Seq2[runbooks
 		}
 		defer l.close()
 		for after := seq; ; {
-			var told recordTold
-			if err := l.call(ctx, "events", 0, recordAsked{After: after}, &told); err != nil {
+			told, err := l.record(ctx, after)
+			if err != nil {
 				yield(runbooks.Event{}, err)
 				return
 			}
@@ -46,6 +46,14 @@ func (c *Client) EventsAfter(ctx context.Context, seq uint64) iter.Seq2[runbooks
 			}
 		}
 	}
+}
+
+// record asks for the next part of the record.
+func (l *link) record(ctx context.Context, after uint64) (told recordTold, err error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	err = l.call(ctx, "events", 0, recordAsked{After: after}, &told)
+	return told, err
 }
 
 // recordChunk is how many events one answer holds.

@@ -33,6 +33,9 @@ type client struct {
 	runs map[uint64]*drivenRun // by handle; touched by the client's reader alone
 	next uint64
 
+	asked time.Time // when it asked last; guarded by the server's mu
+	calls int       // what it asked and is not answered yet; guarded by the server's mu
+
 	telling sync.Mutex
 	untold  []runbooks.Event // of the record that is being told, what did not fit yet
 	fault   string           // why nothing comes after those
@@ -49,17 +52,22 @@ func (s *server) serve(ctx context.Context, conn *net.UnixConn, accepted time.Du
 		s.o.Log.Warn("a client was refused", "error", err)
 		return
 	}
-	c := &client{conn: conn, who: who, own: own, out: make(chan []byte, 256), gone: make(chan struct{}), runs: map[uint64]*drivenRun{}}
-	if !s.admit(c) {
+	c := &client{
+		conn: conn, who: who, own: own, asked: s.o.Now(),
+		out: make(chan []byte, 256), gone: make(chan struct{}), runs: map[uint64]*drivenRun{},
+	}
+	in := newReader(conn, maxRequest)
+	if err := s.admit(c); err != nil {
+		s.turnAway(c, in, err)
 		return
 	}
 	defer s.dismiss(c)
 	s.tasks.Go(c.write)
-	in := newReader(conn, maxRequest)
 	if err := s.greet(c, in); err != nil {
 		s.o.Log.Warn("a client did not introduce itself", "error", err)
 		return
 	}
+	in.limit(conn, frameTimeout)
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -76,15 +84,24 @@ func (s *server) serve(ctx context.Context, conn *net.UnixConn, accepted time.Du
 	}
 }
 
-func (s *server) admit(c *client) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.clients) >= maxClients {
-		s.o.Log.Warn("too many clients", "most", maxClients)
-		return false
+// turnAway tells a client for which there is no place why. Few are told at a
+// time; one more is only closed.
+func (s *server) turnAway(c *client, in *reader, why error) {
+	s.o.Log.Warn("a client was turned away", "uid", c.who.UID, "error", why)
+	select {
+	case s.turning <- struct{}{}:
+		defer func() { <-s.turning }()
+	default:
+		return
 	}
-	s.clients[c] = true
-	return true
+	c.conn.SetDeadline(time.Now().Add(helloTimeout)) //nolint:errcheck // a closed connection fails the read
+	f, err := in.next()
+	if err != nil {
+		return
+	}
+	if raw, err := encode(frame{ID: f.ID, Err: toWire(why)}); err == nil {
+		c.conn.Write(raw) //nolint:errcheck // it is turned away either way
+	}
 }
 
 func (s *server) dismiss(c *client) {
@@ -169,7 +186,7 @@ func (c *client) answer(id uint64, result any, err error) {
 
 // greet reads who speaks which protocol.
 func (s *server) greet(c *client, in *reader) error {
-	c.conn.SetReadDeadline(time.Now().Add(pushTimeout)) //nolint:errcheck // a closed connection fails the read
+	c.conn.SetReadDeadline(time.Now().Add(helloTimeout)) //nolint:errcheck // a closed connection fails the read
 	f, err := in.next()
 	if err != nil {
 		return err
@@ -195,15 +212,25 @@ func (s *server) greet(c *client, in *reader) error {
 // dispatch answers one request. What may take long has a goroutine of its own,
 // so that nobody waits behind a preview.
 func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.WaitGroup) {
+	if f.Method == "ping" { // it asks for nothing, and does not make a client less idle
+		c.answer(f.ID, nil, nil)
+		return
+	}
+	done := s.busy(c)
 	switch f.Method {
 	case "open":
+		defer done()
 		opened, err := s.open(ctx, c, f.Params)
 		c.answer(f.ID, opened, err)
 		return
 	case "events":
-		calls.Go(func() { s.record(c, f) })
+		calls.Go(func() {
+			defer done()
+			s.record(c, f)
+		})
 		return
 	case "leave":
+		defer done()
 		s.leaveRun(c, f.Handle)
 		c.answer(f.ID, nil, nil)
 		return
@@ -214,13 +241,16 @@ func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.W
 	decoder.DisallowUnknownFields()
 	switch {
 	case r == nil:
+		done()
 		c.answer(f.ID, nil, errors.New("that run is not open"))
 		return
 	case len(f.Params) > 0 && decoder.Decode(&d) != nil:
+		done()
 		c.answer(f.ID, nil, fmt.Errorf("the parameters of %s cannot be read", f.Method))
 		return
 	}
 	calls.Go(func() {
+		defer done()
 		result, err := do(ctx, f.Method, r.local.As(c.who), d)
 		s.tell(r) // what was recorded is told before the answer says so
 		c.answer(f.ID, result, err)
@@ -241,12 +271,18 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 	if err != nil {
 		return nil, err
 	}
-	c.next++
-	t := &tail{handle: c.next}
+	handle, err := c.handleFor(r)
+	if err != nil {
+		s.mu.Lock()
+		r.joining--
+		s.mu.Unlock()
+		return nil, err
+	}
+	t := &tail{handle: handle}
 	events, recorded := r.local.Events()
 	pinned := r.local.Book()
 	opened := &openedRun{
-		Handle: c.next, Source: string(pinned.Source), Path: pinned.Path, Section: p.Section, Estimates: r.local.Estimates(),
+		Handle: handle, Source: string(pinned.Source), Path: pinned.Path, Section: p.Section, Estimates: r.local.Estimates(),
 		News: t.next(events, recorded),
 	}
 	opened.News.Reset, opened.News.Outdated = true, r.local.Outdated()
@@ -270,11 +306,30 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 	return opened, nil
 }
 
+// handleFor is the client's name for a run: the one that it has, or a new one.
+func (c *client) handleFor(r *drivenRun) (uint64, error) {
+	for handle, open := range c.runs {
+		if open == r {
+			return handle, nil
+		}
+	}
+	if len(c.runs) >= maxOpen {
+		return 0, fmt.Errorf("%d runs are open on this connection: leave one of them first", len(c.runs))
+	}
+	c.next++
+	return c.next, nil
+}
+
 // join is the run, which is not closed for want of clients until the one that
 // joins is one of them, or has died.
 func (s *server) join(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor) (*drivenRun, error) {
 	s.opening.Lock()
 	defer s.opening.Unlock()
+	if s.driven(book.ID+"/"+section) == nil {
+		if err := s.pace.take(who.UID, s.o.Now()); err != nil {
+			return nil, err
+		}
+	}
 	r, err := s.run(ctx, book, section, who)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,8 @@ type Options struct {
 	// in good order.
 	Rest func() error
 
+	Now func() time.Time // nil: time.Now
+
 	Idle time.Duration // how long to stay when nothing is left; 0 means a minute
 	Log  *slog.Logger  // nil: none
 }
@@ -73,7 +75,10 @@ type server struct {
 	ends  <-chan struct{} // closed when the supervisor is to end
 	tasks sync.WaitGroup
 
+	turning chan struct{} // clients that are being told that there is no place
+
 	opening sync.Mutex // one run is prepared at a time; taken before mu
+	pace    pace       // guarded by opening
 
 	mu      sync.Mutex
 	clients map[*client]bool
@@ -93,6 +98,9 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	listener, release, err := listen(o)
 	if err != nil {
 		return err
@@ -100,7 +108,10 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{o: o, ends: ctx.Done(), clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now()}
+	s := &server{
+		o: o, ends: ctx.Done(), clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now(),
+		turning: make(chan struct{}, ownerPlaces), pace: pace{},
+	}
 	s.adopt(ctx)
 	s.tasks.Go(func() { s.accept(ctx, listener) })
 	s.tasks.Go(func() { s.retire(ctx, cancel) })
@@ -212,14 +223,22 @@ func (s *server) present(key string) func(runbooks.Actor) bool {
 	}
 }
 
+// driven is the run of that key that goes on here; nil if none does.
+func (s *server) driven(key string) *drivenRun {
+	s.mu.Lock()
+	r := s.runs[key]
+	s.mu.Unlock()
+	if r == nil || r.local.Over() {
+		return nil
+	}
+	return r
+}
+
 // run is the run of a section that is driven here, prepared if it is not yet.
 // The caller holds opening.
 func (s *server) run(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor) (*drivenRun, error) {
 	key := book.ID + "/" + section
-	s.mu.Lock()
-	r := s.runs[key]
-	s.mu.Unlock()
-	if r != nil && !r.local.Over() {
+	if r := s.driven(key); r != nil {
 		return r, nil
 	}
 	local, err := s.o.Drive(ctx, book, section, who, s.present(key))
@@ -230,7 +249,7 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	if unadopted != nil {
 		s.o.Log.Error("adopting a run", "run", key, "error", unadopted)
 	}
-	r = &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted}
+	r := &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted}
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,19 +23,28 @@ type Client struct {
 	// the reason why not. nil: one that serves is all that is wanted.
 	Start func(context.Context) error
 
+	// Ping is how often a session asks whether its supervisor is there, and how
+	// long it waits for the answer; 0: 5 s.
+	Ping time.Duration
+
 	// Parse reads the pinned copy of a runbook.
 	Parse func(path string, source []byte) (runbooks.Runbook, error)
 }
 
-// callTimeout bounds what a supervisor needs to take something down. Arm has
-// its own.
-const callTimeout = 15 * time.Second
+// callTimeout bounds what a supervisor needs to take something down, openTimeout
+// what it needs to find a run in its record, or the next part of the record. Arm
+// has its own.
+const (
+	callTimeout = 15 * time.Second
+	openTimeout = 30 * time.Second
+)
 
 // connect reaches the supervisor, starting it if need be.
 func (c *Client) connect(ctx context.Context) (*link, error) {
 	l, err := dial(ctx, c.Socket, c.Version, c.TTY)
 	var refused *remoteError
-	if err == nil || errors.As(err, &refused) {
+	var silent *SilentError
+	if err == nil || errors.As(err, &refused) || errors.As(err, &silent) {
 		return l, err
 	}
 	if c.Start == nil {
@@ -47,6 +57,9 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if l, last = dial(ctx, c.Socket, c.Version, c.TTY); last == nil {
 			return l, nil
+		}
+		if errors.As(last, &refused) || errors.As(last, &silent) {
+			return nil, last
 		}
 	}
 	return nil, fmt.Errorf("connecting to the supervisor: %w", last)
@@ -117,6 +130,8 @@ func (s *Session) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	var opened openedRun
 	ask := openRun{Path: s.asked.Path, Source: string(s.asked.Source), Hash: s.asked.Hash, Section: s.section}
 	if err := l.call(ctx, "open", 0, ask, &opened); err != nil {
@@ -174,12 +189,11 @@ func (s *Session) keep() {
 		s.mu.Lock()
 		l := s.link
 		s.mu.Unlock()
-		select {
-		case <-s.ctx.Done():
+		why := l.watch(s.ctx, cmp.Or(s.client.Ping, pingEvery))
+		if why == nil {
 			return
-		case <-l.gone:
 		}
-		s.lost(errGone)
+		s.lost(why)
 		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
 		err := s.open(ctx)
 		cancel()

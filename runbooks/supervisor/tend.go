@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"runtime/debug"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -45,6 +46,7 @@ func (s *server) tend(r *drivenRun) {
 		}
 		s.tell(r)
 		if s.deserted(r) && s.leave(r) {
+			s.giveBack()
 			return
 		}
 	}
@@ -132,6 +134,17 @@ func (s *server) leave(r *drivenRun) bool {
 		}
 	}
 	return true
+}
+
+// giveBack returns the memory of runs that were let go to the system, when none
+// is left: the next one may be hours away.
+func (s *server) giveBack() {
+	s.mu.Lock()
+	left := len(s.runs)
+	s.mu.Unlock()
+	if left == 0 {
+		debug.FreeOSMemory()
+	}
 }
 
 // forget takes a run off the list, unless another has its place already. The

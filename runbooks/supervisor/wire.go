@@ -1,11 +1,9 @@
 package supervisor
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -21,7 +19,6 @@ const protocol = 1
 const (
 	maxRequest = 4 << 20 // a runbook's source is at most 1 MiB
 	maxAnswer  = 64 << 20
-	maxClients = 64
 )
 
 // A frame is one line of JSON in either direction. A request has an ID and a
@@ -109,36 +106,6 @@ func fromWire(w *wireError) error {
 		return &remoteError{w.Text, &runbooks.NotReadyError{Need: w.Need, Why: w.Text}}
 	}
 	return &remoteError{w.Text, codes[w.Code]}
-}
-
-// reader reads frames of at most max bytes.
-type reader struct {
-	lines *bufio.Scanner
-	max   int
-}
-
-func newReader(r io.Reader, most int) *reader {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 4096), most)
-	return &reader{lines, most}
-}
-
-// next is the next frame; io.EOF at the end.
-func (r *reader) next() (frame, error) {
-	if !r.lines.Scan() {
-		if err := r.lines.Err(); err != nil {
-			if errors.Is(err, bufio.ErrTooLong) {
-				err = fmt.Errorf("a message of more than %d bytes", r.max)
-			}
-			return frame{}, err
-		}
-		return frame{}, io.EOF
-	}
-	var f frame
-	if err := json.Unmarshal(r.lines.Bytes(), &f); err != nil {
-		return frame{}, fmt.Errorf("reading a message: %w", err)
-	}
-	return f, nil
 }
 
 func encode(f frame) ([]byte, error) {
