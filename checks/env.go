@@ -368,6 +368,11 @@ type Findings struct {
 	Tables []Table  // rows a pane or a report shows as they are
 	Phases []Phase  // where the time went
 
+	// NotUnderstood is the first thing in the evidence that the module could
+	// not read, with what to configure. An ok becomes unknown with it, because
+	// what was not read may be the opposite; warn and crit stay.
+	NotUnderstood string
+
 	// Of a Preview only.
 	Fingerprint string   // identity of the target: system identifier, database and host; compared again just before the effect
 	Locks       []string // what no other action on this host may touch meanwhile: "postgres:lms@7712700727815643242", "file:/srv/lms/maintenance.flag"

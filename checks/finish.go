@@ -37,7 +37,11 @@ func (r *Runner) finish(c Check, got outcome, at time.Time, took, waited time.Du
 		r.fail(&res, got.err)
 		return res
 	}
-	return r.judged(c, res, at)
+	res = r.judged(c, res, at)
+	if doubt := got.findings.NotUnderstood; doubt != "" && res.Level == OK {
+		res.Level, res.Class, res.Err = Unknown, Parse, r.line(doubt, maxErrCells)
+	}
+	return res
 }
 
 // judged derives what the history adds, records and applies the rules.

@@ -88,6 +88,7 @@ func newCensus(names []string) (*census, error) {
 func (c *census) visit(l *line) {
 	found := c.matcher.match(l)
 	isError := l.level() >= errorLevel
+	l.scan.tally.noteLevel(l)
 	if found == 0 && !isError || c.copies.isCopy(l) {
 		return
 	}
@@ -121,7 +122,7 @@ func runCompose(ctx context.Context, env checks.Env, args checks.Args) (checks.F
 			fact.Number("lines", t.lines), fact.Number("errors", c.errors), fact.Size("bytes", t.bytes),
 			fact.Flag("truncated", truncated), fact.Pct("unparsed", t.unparsedShare()), fact.Number("gaps", len(t.gaps)),
 		},
-		Detail: append([]string{"read from " + from}, t.detail(now.Add(-window), now)...),
+		Detail: append([]string{"read from " + from}, t.detail(now.Add(-window), now)...), NotUnderstood: t.notUnderstood(),
 	}
 	for i, name := range c.names {
 		f.Facts = append(f.Facts, fact.Number("matches", c.counts[i]).On(name))

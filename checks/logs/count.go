@@ -119,7 +119,7 @@ func (c *counter) findings(t *tally, src checks.LogSource, window time.Duration,
 			fact.Number("count", c.count), fact.Number("per_hour", perHour(c.count, window)),
 			fact.Number("signatures", len(c.groups.byKey)),
 		}, t.facts()...),
-		Detail: t.detail(now.Add(-window), now),
+		Detail: t.detail(now.Add(-window), now), NotUnderstood: t.notUnderstood(),
 		Tables: []checks.Table{c.groups.table("signatures", nil)},
 	}
 	if c.groups.rest > 0 {

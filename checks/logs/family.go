@@ -48,7 +48,7 @@ func (t *tally) understood(src checks.LogSource) error {
 	switch {
 	case t.empty:
 		return checks.Failed(checks.NoData, "log source %s: nothing was ever written to it", src.Name)
-	case t.parsed == 0 && t.unparsed > 0:
+	case t.parsed == 0 && (t.unparsed > 0 || len(t.undated) > 0):
 		sample := ""
 		if len(t.samples) > 0 {
 			sample = fmt.Sprintf(", first %.60q", t.samples[0])

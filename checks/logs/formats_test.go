@@ -16,7 +16,9 @@ type writer struct {
 // upper, lower and short are the ways in which levels are written.
 var (
 	upper = strings.ToUpper
-	short = func(level string) string { return strings.ToUpper(level[:min(3, len(level))]) }
+	short = func(level string) string {
+		return map[string]string{"debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR", "fatal": "FTL"}[level]
+	}
 	local = time.FixedZone("", 3600)
 )
 

@@ -40,13 +40,13 @@ func levelWord(word []byte) severity {
 	switch string(lower[:len(word)]) {
 	case "error", "err", "severe":
 		return errorLevel
-	case "fatal", "crit", "critical", "panic", "emerg", "emergency", "alert":
+	case "fatal", "ftl", "crit", "critical", "panic", "emerg", "emergency", "alert":
 		return fatalLevel
-	case "warn", "warning":
+	case "warn", "warning", "wrn":
 		return warnLevel
-	case "info", "notice", "log", "http", "statement", "detail", "hint", "context", "information":
+	case "info", "inf", "notice", "log", "http", "statement", "detail", "hint", "context", "information":
 		return infoLevel
-	case "debug", "trace", "verbose", "silly", "fine":
+	case "debug", "dbg", "trace", "trc", "verbose", "vrb", "silly", "fine":
 		return debugLevel
 	}
 	return noLevel
@@ -125,7 +125,7 @@ func stands(rest []byte, start, end int, first bool) bool {
 		after = rest[end]
 	}
 	switch {
-	case before == '.' && after == ':': // monolog: production.ERROR:
+	case before == '.' && after == ':', before == ' ' && after == '/': // production.ERROR: of monolog, ERROR/Worker-1 of celery
 		return isUpper(rest[start:end])
 	case before == '-' || before == '.' || before == '/' || after == '-' || after == '.' || after == '/':
 		return false // part of a name: error-handler, app.error, /log

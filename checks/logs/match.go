@@ -89,7 +89,7 @@ func runMatch(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 		return checks.Findings{}, err
 	}
 	f := s.findings(env.Memory, t, window, now, args.Text("success") != "")
-	f.Target = src.Name
+	f.Target, f.NotUnderstood = src.Name, t.notUnderstood()
 	f.Detail = append(f.Detail, t.detail(now.Add(-window), now)...)
 	return f, nil
 }
@@ -120,6 +120,9 @@ func newSearch(args checks.Args) (*search, error) {
 
 func (s *search) visit(l *line) {
 	found := s.matcher.match(l)
+	if len(s.matcher.byLevel) > 0 {
+		l.scan.tally.noteLevel(l)
+	}
 	if found == 0 {
 		return
 	}

@@ -30,7 +30,7 @@ func (s *scan) read(src io.Reader, stream int) error {
 	for i, part := range parts {
 		w := &scan{ctx: s.ctx, source: s.source, win: s.win, zones: s.zones, many: s.many, floor: s.floor,
 			stamps: newStamper(s.source.Format, s.zones, s.win)}
-		w.stamps.habits = s.stamps.habits
+		w.stamps.habits, w.older = s.stamps.habits, s.older
 		w.visit = func(l *line) {
 			turn.Lock()
 			defer turn.Unlock()
@@ -91,6 +91,7 @@ func (t *tally) add(other *tally) {
 	t.cut += other.cut
 	t.future += other.future
 	t.levelled = t.levelled || other.levelled
+	t.doubts.add(&other.doubts)
 	t.samples = append(t.samples, other.samples...)
 	t.samples = t.samples[:min(len(t.samples), maxSamples)]
 }

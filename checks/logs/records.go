@@ -19,6 +19,9 @@ type Reading struct {
 	Parsed int64       // dated lines in the window
 	Facts  []fact.Fact // those of ReadFacts
 	Detail []string    // evidence: window, files, gaps
+
+	// NotUnderstood is for the Findings of the same name.
+	NotUnderstood string
 }
 
 // Read hands every dated line of a source that was written in [from, to) to
@@ -43,5 +46,5 @@ func Read(ctx context.Context, env checks.Env, name string, from, to time.Time, 
 	if err := t.understood(src); err != nil {
 		return Reading{}, err
 	}
-	return Reading{Parsed: t.parsed, Facts: t.facts(), Detail: t.detail(from, to)}, nil
+	return Reading{Parsed: t.parsed, Facts: t.facts(), Detail: t.detail(from, to), NotUnderstood: t.notUnderstood()}, nil
 }

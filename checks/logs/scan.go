@@ -79,8 +79,9 @@ type tally struct {
 	files     int
 	gaps      []string // what could not be read to its end
 	samples   []string // some lines that were not understood
-	empty     bool     // no file had a single byte
-	levelled  bool     // some line named its level; only told with a floor
+	empty     bool     // no file had a single line that is not blank
+	levelled  bool     // some record named its level; only told if levels were asked for
+	doubts
 }
 
 // unparsedShare is in percent of the lines.
@@ -105,6 +106,11 @@ type scan struct {
 	many   bool // several streams, which may hold copies of each other's lines
 
 	partSize int64 // least text of one part of a file
+
+	// Of the file that is read.
+	undated bool // none of its lines is dated
+	wrote   bool // an undated one has a line that is not blank
+	older   bool // its first dated line, and so all before it, is older than the window
 
 	// floor is the least level that is visited; noLevel visits every line.
 	floor severity
@@ -148,12 +154,15 @@ func (s *scan) file(f *logFile) error {
 	if size == 0 {
 		return nil
 	}
-	s.tally.empty = false
 	s.tally.bytes += size
 	s.stamps = newStamper(s.source.Format, s.zones, s.win)
 	src, err := s.begin(f)
 	if err == nil {
 		err = s.read(src, f.stream)
+	}
+	s.tally.empty = s.tally.empty && s.undated && !s.wrote && err == io.EOF
+	if s.undated && s.wrote {
+		s.tally.undated = append(s.tally.undated, f.path)
 	}
 	if ctxErr := s.ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("reading log %s: %w", f.path, ctxErr)
@@ -172,6 +181,7 @@ func (s *scan) gap(format string, a ...any) {
 }
 
 // begin settles the file's habits and opens its text where the window begins.
+// However much undated text a file begins with, it is read on.
 func (s *scan) begin(f *logFile) (io.Reader, error) {
 	size := f.info.Size()
 	if f.zipped {
@@ -179,12 +189,11 @@ func (s *scan) begin(f *logFile) (io.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.reader.reset(probe)
-		s.stamps.settle(&s.reader)
+		s.settle(probe)
 		return unzipped(s.ctx, f.file, size)
 	}
-	s.reader.reset(&span{ctx: s.ctx, file: f.file, end: size, most: probeRead})
-	if !s.stamps.settle(&s.reader) {
+	s.settle(&span{ctx: s.ctx, file: f.file, end: size, most: probeRead})
+	if s.undated {
 		return &span{ctx: s.ctx, file: f.file, end: size}, s.ctx.Err()
 	}
 	margin := seekMargin
@@ -193,6 +202,14 @@ func (s *scan) begin(f *logFile) (io.Reader, error) {
 	}
 	start, err := seekTime(s.ctx, f.file, size, s.stamps, time.Unix(0, s.win.from), margin)
 	return &span{ctx: s.ctx, file: f.file, pos: start, end: size}, err
+}
+
+// settle learns from a file's first dated lines what holds for all of it.
+func (s *scan) settle(src io.Reader) {
+	s.reader.reset(src)
+	first, ok := s.stamps.settle(&s.reader)
+	s.undated, s.wrote = !ok, false
+	s.older = ok && first < s.win.from
 }
 
 // lines reads the reader to its end, deciding of each line what it is and
@@ -220,7 +237,7 @@ func (s *scan) lines(stream int) {
 		} else {
 			current = s.sort(&l, text, current, &quotes)
 		}
-		if current == before || current == after {
+		if current == before || current == after || current == unstamped && s.older {
 			continue
 		}
 		s.count(&l, cut)
@@ -262,7 +279,7 @@ func (s *scan) pass(n int64) {
 func (s *scan) hand(l *line) {
 	if s.floor > noLevel {
 		l.level()
-		s.tally.levelled = s.tally.levelled || l.said != noLevel
+		s.tally.noteLevel(l)
 		if l.said < s.floor {
 			if l.said != noLevel && !l.csv && !s.wrapped {
 				s.stamps.hush(l.text, l.word)
@@ -307,6 +324,7 @@ func (s *scan) sort(l *line, text []byte, current place, quotes *openQuotes) pla
 func (s *scan) ahead(text []byte) {
 	if m, ok := s.stamps.look(text); ok && m.at > s.zones.now.Add(futureMargin).UnixNano() {
 		s.tally.future++
+		keepFirst(&s.tally.futureLine, text)
 	}
 }
 
@@ -316,6 +334,7 @@ const maxSamples = 3
 func (s *scan) count(l *line, cut bool) {
 	t := &s.tally
 	t.lines++
+	s.wrote = s.wrote || s.undated && len(bytes.TrimSpace(l.text)) > 0
 	if cut {
 		t.cut++
 	}
@@ -327,7 +346,7 @@ func (s *scan) count(l *line, cut bool) {
 	default:
 		t.unparsed++
 		if len(t.samples) < maxSamples {
-			t.samples = append(t.samples, string(l.text[:min(len(l.text), 120)]))
+			t.samples = append(t.samples, sampleLine(l.text))
 		}
 	}
 }

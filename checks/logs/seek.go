@@ -57,10 +57,7 @@ func firstStamp(r *lineReader, s *stamper) (at, start int64, ok bool) {
 		if !more {
 			return 0, 0, false
 		}
-		if isContinuation(line) {
-			continue
-		}
-		if m, dated := s.look(line); dated && (!s.habits.rows || isRow(line, m.end)) {
+		if m, _, dated := s.lookPlainly(line); dated && (!s.habits.rows || isRow(line, m.end)) {
 			return m.at, r.lineStart(), true
 		}
 	}

@@ -132,8 +132,9 @@ const (
 )
 
 // settle reads on to the first dated line, and from there far enough to learn
-// the habits of most lines. It is false for a text without any dated line.
-func (s *stamper) settle(r *lineReader) bool {
+// the habits of most lines. first is the time of that line; without any dated
+// line it is false.
+func (s *stamper) settle(r *lineReader) (first int64, ok bool) {
 	dated, begin, rows, last := 0, 0, 0, int64(0)
 	var quotes openQuotes
 	for dated < habitLines && (dated == 0 || r.lineStart() < last) {
@@ -144,32 +145,39 @@ func (s *stamper) settle(r *lineReader) bool {
 		if quotes.holds(line) {
 			continue
 		}
-		if isJSON(line) {
-			if _, ok := s.look(line); !ok {
-				continue
-			}
+		m, inside, ok := s.lookPlainly(line)
+		if !ok {
+			continue
+		}
+		if !inside {
 			begin++
-		} else {
-			m, f, ok := s.lookText(line)
-			if !ok || isContinuation(line) {
-				continue
-			}
-			if !f.inside {
-				begin++
-			}
-			if isRow(line, m.end) {
-				rows++
-				quotes.begin(line)
-			}
+		}
+		if isRow(line, m.end) {
+			rows++
+			quotes.begin(line)
 		}
 		if dated++; dated == 1 {
-			last = r.lineStart() + habitBytes
+			first, last = m.at, r.lineStart()+habitBytes
 		}
 	}
 	if dated > 0 {
 		s.habits = habits{begins: 2*begin > dated, rows: 2*rows > dated}
 	}
-	return dated > 0
+	return first, dated > 0
+}
+
+// lookPlainly reads the stamp of a line that begins a record, and says whether
+// the stamp stands inside the line.
+func (s *stamper) lookPlainly(line []byte) (m mark, inside, ok bool) {
+	if isJSON(line) {
+		m, ok = s.look(line)
+		return m, false, ok
+	}
+	if isContinuation(line) {
+		return mark{}, false, false
+	}
+	m, f, ok := s.lookText(line)
+	return m, ok && f.inside, ok
 }
 
 // isRow reports whether a line whose stamp ends at end is a row of a csvlog:

@@ -110,7 +110,7 @@ func runTopClients(ctx context.Context, env checks.Env, args checks.Args) (check
 		Note: fmt.Sprintf("%d clients; %s sent %.3g %%", len(byClient), clean.Line(top, 40), share(byClient[top], all)),
 		Facts: append(reading.Facts, fact.Number("requests", all), fact.Number("clients", len(byClient)),
 			fact.Pct("top_share", share(byClient[top], all)), fact.Word("top_client", clean.Line(top, 60)), fact.Pct("unattributed", share(unknown, all))),
-		Detail: reading.Detail,
+		Detail: reading.Detail, NotUnderstood: reading.NotUnderstood,
 		Tables: []checks.Table{clientTable(byClient, order[:min(len(order), max(1, args.Int("top")))], all)},
 	}
 	if addr, err := netip.ParseAddr(top); err == nil && unknown == 0 && (addr.IsPrivate() || addr.IsLoopback()) {

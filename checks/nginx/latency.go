@@ -96,6 +96,6 @@ func runLatency(ctx context.Context, env checks.Env, args checks.Args) (checks.F
 		Note: fmt.Sprintf("p95 %s of %d requests", fact.FormatDuration(p95), h.total),
 		Facts: append(reading.Facts, fact.Dur("p50", h.at(0.5)), fact.Dur("p95", p95), fact.Dur("p99", h.at(0.99)),
 			fact.Dur("max", time.Duration(h.most)*time.Millisecond), fact.Number("samples", h.total), fact.Pct("absent", share(all-h.total, all))),
-		Detail: reading.Detail,
+		Detail: reading.Detail, NotUnderstood: reading.NotUnderstood,
 	}, nil
 }

@@ -231,7 +231,7 @@ func runPatterns(ctx context.Context, env checks.Env, args checks.Args) (checks.
 		Note: fmt.Sprintf("%d suspicious of %d, %d answered", h.matches, h.all, h.answered),
 		Facts: append(reading.Facts, fact.Number("requests", h.all), fact.Number("matches", h.matches), fact.Number("answered", h.answered),
 			fact.Number("admin", h.onAdmin), fact.Number("burst_5xx", h.burst())),
-		Detail: reading.Detail, Tables: []checks.Table{h.table},
+		Detail: reading.Detail, NotUnderstood: reading.NotUnderstood, Tables: []checks.Table{h.table},
 	}
 	if h.matches > mostFindings {
 		f.Detail = append(f.Detail, fmt.Sprintf("the table has %d of %d, those that were answered first", mostFindings, h.matches))

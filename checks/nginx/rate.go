@@ -68,7 +68,7 @@ func runRate(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 		Note: fmt.Sprintf("%.3g/s, %.2g %% 4xx, %.2g %% 5xx", rate, share(a.client, a.all), share(a.server, a.all)),
 		Facts: append(reading.Facts, fact.Number("requests", a.all), fact.Number("per_second", rate), fact.Number("missing_assets", a.missing),
 			fact.Pct("errors_4xx", share(a.client, a.all)), fact.Pct("errors_5xx", share(a.server, a.all))),
-		Detail: reading.Detail,
+		Detail: reading.Detail, NotUnderstood: reading.NotUnderstood,
 	}
 	var before answers
 	_, err = requests(ctx, env, now.Add(-week-30*time.Minute), now.Add(-week+30*time.Minute), before.count)

@@ -66,7 +66,7 @@ func serverLog(ctx context.Context, env checks.Env, args checks.Args) (checks.Fi
 	if m.rest > 0 {
 		f.Detail = append(f.Detail, fmt.Sprintf("%d lines of rare messages are in no row", m.rest))
 	}
-	f.Facts = append(f.Facts, reading.Facts...)
+	f.Facts, f.NotUnderstood = append(f.Facts, reading.Facts...), reading.NotUnderstood
 	f.Detail = append(f.Detail, reading.Detail...)
 	return f, nil
 }
