@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"syscall"
 
-	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
@@ -37,8 +36,6 @@ func classify(err error) Class {
 		return Denied
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound):
 		return Missing
-	case errors.As(err, new(*hostfs.TooLargeError)), errors.As(err, new(*hostfs.TooManyError)):
-		return Limit
 	case isTLS(err):
 		return TLS
 	}

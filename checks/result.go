@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -65,11 +66,18 @@ func Failed(class Class, format string, a ...any) error {
 	return &Error{class, fmt.Errorf(format, a...)}
 }
 
-// ClassOf is the class of an error made by Failed, or "".
+// ClassOf is the class of an error made by Failed, or of one of package hostfs
+// that says what is the matter with a file, or "".
 func ClassOf(err error) Class {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e.Class
+	case errors.As(err, new(*hostfs.TooLargeError)), errors.As(err, new(*hostfs.TooManyError)):
+		return Limit
+	case errors.As(err, new(*hostfs.KindError)), errors.As(err, new(*hostfs.LinkError)),
+		errors.As(err, new(*hostfs.MountError)), errors.As(err, new(*hostfs.ChangedError)):
+		return Other
 	}
 	return ""
 }

@@ -2,15 +2,13 @@ package calendar
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 const (
@@ -27,27 +25,7 @@ func (h host) path(name string) string { return filepath.Join(string(h), name) }
 
 // read returns a whole regular file. It never blocks on a named pipe.
 func (h host) read(name string) ([]byte, error) {
-	f, err := os.OpenFile(h.path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	content, err := regular(f)
-	return content, errors.Join(err, f.Close())
-}
-
-func regular(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", f.Name())
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxCrontab+1))
-	if err == nil && len(content) > maxCrontab {
-		err = checks.Failed(checks.Limit, "%s has more than %d bytes", f.Name(), maxCrontab)
-	}
-	return content, err
+	return hostfs.Read(h.path(name), maxCrontab)
 }
 
 // list returns the names in a folder, sorted; none if there is no such folder.

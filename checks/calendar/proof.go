@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -57,26 +55,14 @@ func (h host) proof(job checks.CronJob, now time.Time, f *checks.Findings) error
 // lastLine is the last line of a file that is not blank, and when the file was
 // written. It never blocks on a named pipe.
 func (h host) lastLine(name string) (line string, written time.Time, err error) {
-	f, err := os.OpenFile(h.path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	tail, err := hostfs.Tail(h.path(name), tailBytes)
 	if err != nil {
 		return "", written, err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	info, err := f.Stat()
-	if err != nil {
-		return "", written, err
+	end := bytes.TrimSpace(tail.Bytes)
+	i := bytes.LastIndexByte(end, '\n')
+	if i < 0 && !tail.Whole {
+		return "", written, checks.Failed(checks.Limit, "the last line of %s is longer than %d bytes", name, tailBytes)
 	}
-	if !info.Mode().IsRegular() {
-		return "", written, checks.Failed(checks.Other, "%s is not a regular file", name)
-	}
-	from := max(0, info.Size()-tailBytes)
-	end, err := io.ReadAll(io.NewSectionReader(f, from, tailBytes))
-	if err != nil {
-		return "", written, err
-	}
-	end = bytes.TrimSpace(end)
-	if i := bytes.LastIndexByte(end, '\n'); i >= 0 {
-		end = end[i+1:]
-	}
-	return string(end), info.ModTime(), nil
+	return string(end[i+1:]), tail.Info.Modified, nil
 }

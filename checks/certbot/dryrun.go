@@ -207,7 +207,7 @@ func probeDryRun(_ context.Context, env checks.Env, _ checks.Args) (checks.Findi
 	if env.Token == "" {
 		return checks.Findings{}, checks.Failed(checks.NoData, "it is not known whose dry run to look for")
 	}
-	runs, err := p.logged(mark(env.Token))
+	runs, whole, err := p.logged(mark(env.Token))
 	if err != nil {
 		return checks.Findings{}, err
 	}
@@ -225,6 +225,8 @@ func probeDryRun(_ context.Context, env checks.Env, _ checks.Args) (checks.Findi
 	for _, name := range tried {
 		run, found := runs[name]
 		switch {
+		case !found && !whole:
+			return f, checks.Failed(checks.NoData, "%s: certbot's log has no dry run of ours in the last %d MiB of each file", name, maxLog>>20)
 		case !found:
 			f.Detail = append(f.Detail, name+": certbot's log has no dry run of ours")
 		case !run.ended:

@@ -5,17 +5,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile bounds a renewal configuration and a certificate.
@@ -102,19 +101,11 @@ func (p place) certificate(path string) (*x509.Certificate, error) {
 }
 
 func (p place) read(path string) ([]byte, error) {
-	f, err := os.OpenFile(p.at(path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	content, err := hostfs.Read(p.at(path), maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading what certbot keeps: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	return content, nil
 }
 
 // serial is how a serial number is shown: as openssl does.

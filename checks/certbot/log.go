@@ -3,19 +3,18 @@ package certbot
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // Bounds of what is read of certbot's log: it rotates with every run where the
@@ -33,24 +32,27 @@ var (
 	certName  = regexp.MustCompile(`'--cert-name', '([^']+)'`)
 )
 
-// logged are the runs that carry a mark, by the certificate they were for.
-func (p place) logged(mark string) (map[string]logged, error) {
+// logged are the runs that carry a mark, by the certificate they were for. The
+// log is not whole where a file of it is longer than what is read: then a run
+// that was not found may still be in it.
+func (p place) logged(mark string) (runs map[string]logged, whole bool, err error) {
 	files, err := p.logFiles()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	runs := map[string]logged{}
+	runs, whole = map[string]logged{}, true
 	for _, file := range files {
-		text, err := tail(file)
+		end, err := hostfs.Tail(file, maxLog)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // rotated away just now
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading certbot's log: %w", err)
+			return nil, false, fmt.Errorf("reading certbot's log: %w", err)
 		}
-		find(text, mark, runs)
+		whole = whole && end.Whole
+		find(string(end.Bytes), mark, runs)
 	}
-	return runs, nil
+	return runs, whole, nil
 }
 
 // find reads one file of the log, in which several runs can follow each other.
@@ -102,25 +104,6 @@ func (p place) logFiles() ([]string, error) {
 		paths = append(paths, f.path)
 	}
 	return paths, nil
-}
-
-func tail(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if from := info.Size() - maxLog; from > 0 {
-		if _, err := f.Seek(from, io.SeekStart); err != nil {
-			return "", err
-		}
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxLog))
-	return string(raw), err
 }
 
 // writable is an error if certbot could not write its files, which it does for

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 const (
@@ -22,8 +23,9 @@ const (
 
 	poll = 10 * time.Millisecond
 
-	// maxEnviron bounds what is read of a process's environment.
-	maxEnviron = 256 << 10
+	// maxEnviron bounds what is read of a process's environment, in bytes. The
+	// kernel starts a program with up to 6 MiB of arguments and environment.
+	maxEnviron = 8 << 20
 
 	// maxNamed bounds Output.Left: a fork bomb leaves thousands.
 	maxNamed = 20
@@ -176,7 +178,7 @@ func (p *process) reapOrphan(pid int) {
 // carries reports whether a process has the command's mark in its environment.
 // That of other users cannot be read, and they are not ours to end.
 func (p *process) carries(pid int) bool {
-	env, err := readBounded(fmt.Sprintf("/proc/%d/environ", pid))
+	env, err := hostfs.Read(fmt.Sprintf("/proc/%d/environ", pid), maxEnviron)
 	if err != nil {
 		return false
 	}
@@ -210,7 +212,7 @@ func processes() []relic {
 }
 
 func look(pid int) (relic, error) {
-	raw, err := readBounded(fmt.Sprintf("/proc/%d/stat", pid))
+	raw, err := hostfs.Read(fmt.Sprintf("/proc/%d/stat", pid), maxEnviron)
 	if err != nil {
 		return relic{}, err
 	}
@@ -246,13 +248,4 @@ func parseStat(raw []byte) (relic, error) {
 		return relic{}, errStat
 	}
 	return r, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	return io.ReadAll(io.LimitReader(f, maxEnviron))
 }

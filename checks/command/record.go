@@ -6,17 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // recordFile lies in the action's own directory: what Probe goes by, because
 // what a command of the site's own does cannot be seen from outside.
 const recordFile = "exit.json"
+
+// maxRecord bounds what is read of it, in bytes.
+const maxRecord = 1 << 20
 
 // record is what is known of a run of a command.
 type record struct {
@@ -64,30 +67,10 @@ func save(env checks.Env, r record) error {
 	if err != nil {
 		return fmt.Errorf("recording a command: %w", err)
 	}
-	path := filepath.Join(env.Dir, recordFile)
-	if err := replace(path, raw); err != nil {
+	if err := hostfs.WriteAtomic(filepath.Join(env.Dir, recordFile), raw, 0o600); err != nil {
 		return fmt.Errorf("recording a command: %w", err)
 	}
 	return nil
-}
-
-func replace(path string, content []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // probe reads the record. Without one the command was never started; with one
@@ -101,7 +84,7 @@ func probe(_ context.Context, env checks.Env, args checks.Args) (checks.Findings
 		return checks.Findings{}, checks.Failed(checks.Unconfigured, "no directory in which it would be recorded how the command ended")
 	}
 	f := checks.Findings{Target: c.Name}
-	raw, err := os.ReadFile(filepath.Join(env.Dir, recordFile))
+	raw, err := hostfs.ReadNoFollow(filepath.Join(env.Dir, recordFile), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.Note = "it was never started"
 		f.Facts = []fact.Fact{fact.Flag(checks.DoneFact.Name, false)}

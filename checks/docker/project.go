@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // createdLabel marks what compose.up made, with the token of the action. What
@@ -133,6 +133,9 @@ func (l layout) volumeNames(project string) ([]string, error) {
 	return names, nil
 }
 
+// maxCompose bounds a compose file, in bytes.
+const maxCompose = 4 << 20
+
 // mark writes a second compose file that labels all that the first one makes.
 func (l layout) mark(dir, file, token string) (string, error) {
 	label := map[string]any{"labels": map[string]string{createdLabel: token}}
@@ -147,7 +150,7 @@ func (l layout) mark(dir, file, token string) (string, error) {
 		}
 		marks["volumes"] = volumes
 	}
-	content, err := os.ReadFile(file)
+	content, err := hostfs.Read(file, maxCompose)
 	if err != nil {
 		return "", err
 	}
@@ -162,5 +165,5 @@ func (l layout) mark(dir, file, token string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "marks.yml")
-	return path, os.WriteFile(path, text, 0o600)
+	return path, hostfs.WriteAtomic(path, text, 0o600)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -48,15 +48,11 @@ func imported(_ context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if env.Import == nil || d.Path == "" {
 		return f, checks.Failed(checks.Unconfigured, "%s is no file that could be imported here", d.Name)
 	}
-	info, err := stat(env, d)
-	if err != nil {
+	if _, err := stat(env, d); err != nil {
 		return f, err
 	}
-	if info.Size() > maxGuide {
-		return f, checks.Failed(checks.Limit, "%s has %s, more than %s", d.Path, fact.FormatBytes(float64(info.Size())), fact.FormatBytes(maxGuide))
-	}
 	path := filepath.Join(env.Root, d.Path)
-	source, err := os.ReadFile(path)
+	source, err := hostfs.Read(path, maxGuide)
 	if err != nil {
 		return f, fmt.Errorf("reading the guide: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -125,11 +125,14 @@ func dependabot(ctx context.Context, env checks.Env, args checks.Args) (checks.F
 	return f, nil
 }
 
+// maxConfig bounds the repository's configuration, in bytes.
+const maxConfig = 4 << 20
+
 // dependabotFile is the repository's configuration; one that is not there has
 // no entries.
 func (t Tree) dependabotFile() (dependabotFile, error) {
 	for _, name := range []string{"dependabot.yml", "dependabot.yaml"} {
-		raw, err := os.ReadFile(filepath.Join(t.Top, ".github", name))
+		raw, err := hostfs.Read(filepath.Join(t.Top, ".github", name), maxConfig)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A File is known by its device and its inode.
@@ -89,12 +90,15 @@ func writes(path string) bool {
 
 // isKernel: a kernel thread has no command line and opens no files.
 func isKernel(proc string, pid int) bool {
-	raw, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cmdline"))
-	return err == nil && len(raw) == 0
+	line, err := hostfs.Head(filepath.Join(proc, strconv.Itoa(pid), "cmdline"), 1)
+	return err == nil && len(line.Bytes) == 0
 }
 
+// maxName bounds the name of a process, of which the kernel keeps 15 bytes.
+const maxName = 4 << 10
+
 func nameOf(proc string, pid int) string {
-	raw, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "comm"))
+	raw, err := hostfs.Read(filepath.Join(proc, strconv.Itoa(pid), "comm"), maxName)
 	if err != nil {
 		return ""
 	}

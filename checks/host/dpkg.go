@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // installed is what dpkg's database says: by name, and by name:architecture,
@@ -63,31 +63,37 @@ func parseInstalled(text string) (installed, error) {
 	return in, nil
 }
 
-// held says who holds dpkg's lock, "" if nobody does or it cannot be told. apt
-// itself says it too, but only when it is too late for a preview.
-func held(env checks.Env) string {
+// held says who holds dpkg's lock, "" if none does. apt itself says it too, but
+// only when it is too late for a preview.
+func held(env checks.Env) (who string, err error) {
 	info, err := os.Stat(filepath.Join(env.Root, "var/lib/dpkg/lock-frontend"))
-	if err != nil {
-		return ""
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	if err != nil {
+		return "", fmt.Errorf("looking who holds the lock of dpkg: %w", err)
+	}
+	lock, err := hostfs.InfoOf(info)
+	if err != nil {
+		return "", err
+	}
 	locks, err := read(env, "proc/locks")
-	if err != nil || !ok {
-		return ""
+	if err != nil {
+		return "", err
 	}
 	for _, l := range lines(locks) {
 		// 1: POSIX  ADVISORY  WRITE 1234 fd:00:398608 0 EOF
 		f := strings.Fields(l)
-		if len(f) < 6 || f[1] != "POSIX" || !strings.HasSuffix(f[5], ":"+strconv.FormatUint(stat.Ino, 10)) {
+		if len(f) < 6 || f[1] != "POSIX" || !strings.HasSuffix(f[5], ":"+strconv.FormatUint(lock.ID.Ino, 10)) {
 			continue
 		}
 		name, err := read(env, filepath.Join("proc", f[4], "comm"))
 		if err != nil {
 			name = "unknown"
 		}
-		return fmt.Sprintf("process %s (%s)", f[4], name)
+		return fmt.Sprintf("process %s (%s)", f[4], name), nil
 	}
-	return ""
+	return "", nil
 }
 
 // listsAge is how long ago the package lists were fetched; known is false if

@@ -9,15 +9,14 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 var modules []*checks.Module
@@ -53,19 +52,8 @@ func equipped(env checks.Env) error {
 
 // read returns a regular file of the host, without the white space around it.
 func read(env checks.Env, name string) (string, error) {
-	f, err := os.OpenFile(filepath.Join(env.Root, name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	content, err := hostfs.Read(filepath.Join(env.Root, name), maxFile)
 	if err != nil {
-		return "", fmt.Errorf("reading %w", err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = checks.Failed(checks.Other, "not a regular file")
-	}
-	var content []byte
-	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(f, maxFile))
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	}
 	return strings.TrimSpace(string(content)), nil

@@ -72,7 +72,11 @@ func ready(ctx context.Context, env checks.Env) error {
 	if err != nil {
 		return fmt.Errorf("looking for the dpkg database: %w", err)
 	}
-	if who := held(env); who != "" {
+	who, err := held(env)
+	if err != nil {
+		return err
+	}
+	if who != "" {
 		return checks.Failed(checks.Other, "%s holds the lock of dpkg; wait for it to end", who)
 	}
 	out, err := env.Exec(ctx, checks.Call{Argv: []string{"dpkg", "--audit"}, Env: environment})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -100,12 +100,11 @@ func probe(_ context.Context, env checks.Env, args checks.Args) (checks.Findings
 }
 
 func read(file string) (r report, err error) {
-	in, err := os.Open(file)
+	raw, err := hostfs.ReadNoFollow(file, maxReport)
 	if err != nil {
 		return r, fmt.Errorf("reading the report: %w", err)
 	}
-	defer in.Close()
-	if err := json.NewDecoder(io.LimitReader(in, maxReport)).Decode(&r); err != nil {
+	if err := json.Unmarshal(raw, &r); err != nil {
 		return r, checks.Failed(checks.Parse, "%s is not the report of a load: %w", file, err)
 	}
 	return r, nil

@@ -3,13 +3,13 @@ package nginx
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -56,7 +56,7 @@ func runStatus(ctx context.Context, env checks.Env, _ checks.Args) (checks.Findi
 		return checks.Findings{Note: "does not answer", Facts: []fact.Fact{fact.Flag("ok", false)}, Detail: []string{err.Error()}}, nil
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	body, err := hostfs.All(res.Body, "the status page", 4<<10)
 	if err != nil {
 		return checks.Findings{}, fmt.Errorf("reading nginx.status: %w", err)
 	}

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // state is how far a delivery came.
@@ -63,51 +61,18 @@ func (r *record) save() error {
 	if err != nil {
 		return fmt.Errorf("encoding the delivery record: %w", err)
 	}
-	if err := r.write(append(raw, '\n')); err != nil {
+	if err := hostfs.WriteAtomic(filepath.Join(r.dir, recordName), append(raw, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the delivery record: %w", err)
 	}
 	return nil
 }
 
-func (r *record) write(raw []byte) error {
-	root, err := os.OpenRoot(r.dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	const temporary = "." + recordName + ".tmp"
-	if err := root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := root.Rename(temporary, recordName); err != nil {
-		return err
-	}
-	dir, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // readRecord is nil without an error if the action recorded nothing.
 func readRecord(dir string) (*record, error) {
-	f, err := os.OpenFile(filepath.Join(dir, recordName), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	raw, err := hostfs.ReadNoFollow(filepath.Join(dir, recordName), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the delivery record: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxRecord))
 	if err != nil {
 		return nil, fmt.Errorf("reading the delivery record: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A lock is what a lock file says: the version at each place of the tree.
@@ -85,15 +86,12 @@ func (l lock) identity() string {
 // readLock reads a project's lock file.
 func readLock(p checks.Project, dir string) (lock, error) {
 	for _, name := range lockNames {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
+		raw, err := hostfs.Read(filepath.Join(dir, name), maxLock)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("project %s: %w", p.Name, err)
-		}
-		if len(raw) > maxLock {
-			return nil, checks.Failed(checks.Limit, "project %s: %s has %d bytes", p.Name, name, len(raw))
 		}
 		l, err := parseLock(raw)
 		if err != nil {
@@ -128,7 +126,7 @@ func scratch(p checks.Project, into string) error {
 		names = append(names, filepath.Join(local, "package.json"))
 	}
 	for _, name := range names {
-		raw, err := os.ReadFile(filepath.Join(p.Dir, name))
+		raw, err := hostfs.Read(filepath.Join(p.Dir, name), maxLock)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -149,7 +147,7 @@ func scratch(p checks.Project, into string) error {
 // linked from the tree itself.
 func localPackages(dir string) []string {
 	for _, name := range lockNames {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
+		raw, err := hostfs.Read(filepath.Join(dir, name), maxLock)
 		if err != nil {
 			continue
 		}

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // Update takes the newest releases that the manifests allow.
@@ -85,7 +85,7 @@ func planInstall(_ checks.Env, args checks.Args, p checks.Project) (plan, error)
 
 // direct are the packages that a project's manifest names itself.
 func direct(p checks.Project) (map[string]bool, error) {
-	raw, err := os.ReadFile(filepath.Join(p.Dir, "package.json"))
+	raw, err := hostfs.Read(filepath.Join(p.Dir, "package.json"), maxLock)
 	if err != nil {
 		return nil, fmt.Errorf("project %s: %w", p.Name, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -162,12 +162,9 @@ func (s *Server) ask(ctx context.Context, client *http.Client, expr string) (ans
 		return a, fmt.Errorf("asking the metrics server: %w", err)
 	}
 	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	raw, err := hostfs.All(res.Body, "the answer", maxAnswer)
 	if err != nil {
 		return a, fmt.Errorf("reading the metrics server's answer: %w", err)
-	}
-	if len(raw) > maxAnswer {
-		return a, checks.Failed(checks.Limit, "the answer is larger than %d MiB", maxAnswer>>20)
 	}
 	if err := json.Unmarshal(raw, &a); err != nil {
 		a.Status = ""

@@ -3,14 +3,13 @@ package rotation
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile bounds a configuration or a state file, in bytes.
@@ -18,26 +17,7 @@ const maxFile = 1 << 20
 
 // read returns a whole regular file. It never blocks on a named pipe.
 func read(root, name string) (string, error) {
-	f, err := os.OpenFile(filepath.Join(root, name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	content, err := regular(f, name)
-	return content, errors.Join(err, f.Close())
-}
-
-func regular(f *os.File, name string) (string, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", checks.Failed(checks.Other, "%s is not a regular file", name)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(content) > maxFile {
-		err = checks.Failed(checks.Limit, "%s has more than %d bytes", name, maxFile)
-	}
+	content, err := hostfs.Read(filepath.Join(root, name), maxFile)
 	return string(content), err
 }
 

@@ -3,14 +3,15 @@ package scan
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net"
-	"os"
 	"regexp"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -55,17 +56,12 @@ var known = map[string]tool{
 }
 
 func read(file string, t tool) ([]finding, error) {
-	f, err := os.Open(file)
-	if err != nil {
+	raw, err := hostfs.Read(file, maxReport)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, checks.Failed(checks.NoData, "it left no report: %w", err)
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxReport+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the report: %w", err)
-	}
-	if len(raw) > maxReport {
-		return nil, checks.Failed(checks.Limit, "the report is larger than %d MiB", maxReport>>20)
 	}
 	return t.parse(raw)
 }

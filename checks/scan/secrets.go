@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -112,9 +113,9 @@ func acceptedLeaks(s checks.Scan) (map[string]bool, error) {
 	if s.Baseline == "" {
 		return accepted, nil
 	}
-	raw, err := os.ReadFile(s.Baseline)
+	raw, err := hostfs.Read(s.Baseline, maxReport)
 	if err != nil {
-		return nil, checks.Failed(checks.Missing, "the accepted report: %w", err)
+		return nil, fmt.Errorf("the accepted report: %w", err)
 	}
 	all, err := parseLeaks(raw)
 	for _, l := range all {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // detectTime is the longest that all of detection may take; what has not
@@ -63,7 +64,7 @@ func Detect(ctx context.Context, h Host, reg *checks.Registry) *Site {
 }
 
 func (h Host) name() string {
-	raw, err := os.ReadFile(filepath.Join(h.Root, "etc/hostname"))
+	raw, err := hostfs.Read(filepath.Join(h.Root, "etc/hostname"), 4<<10)
 	if name := strings.TrimSpace(string(raw)); err == nil && name != "" {
 		return name
 	}

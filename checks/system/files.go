@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile bounds every file read here. The largest is /proc/stat of a machine
@@ -34,31 +33,11 @@ func (h host) path(name string) string { return filepath.Join(string(h), name) }
 // read returns a whole regular file. It never blocks on a named pipe and
 // refuses a file beyond maxFile instead of reading half of it.
 func (h host) read(name string) ([]byte, error) {
-	path := h.path(name)
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	content, err := hostfs.Read(h.path(name), maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading %w", err)
-	}
-	content, err := regular(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, fmt.Errorf("reading: %w", err)
 	}
 	return content, nil
-}
-
-func regular(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, checks.Failed(checks.Other, "not a regular file")
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(content) > maxFile {
-		err = checks.Failed(checks.Limit, "more than %d bytes", maxFile)
-	}
-	return content, err
 }
 
 // exists reports whether there is such a file. What cannot be looked at is not

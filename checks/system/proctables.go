@@ -2,15 +2,13 @@ package system
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -100,14 +98,10 @@ func (t *tables) shown(p process) shown {
 	return row
 }
 
-// start reads at most n bytes of a file.
+// start is the first n bytes of a file, which the caller shows as a part.
 func (h host) start(name string, n int64) ([]byte, error) {
-	f, err := os.OpenFile(h.path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(io.LimitReader(f, n))
-	return content, errors.Join(err, f.Close())
+	head, err := hostfs.Head(h.path(name), n)
+	return head.Bytes, err
 }
 
 // parseUID finds the real user in /proc/PID/status.

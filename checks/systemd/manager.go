@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A manager is systemd, asked one way or the other.
@@ -55,7 +56,7 @@ func booted(root string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("looking whether systemd runs this host: %w", err)
 	}
-	first, err := os.ReadFile(filepath.Join(root, "proc/1/comm"))
+	first, err := hostfs.Read(filepath.Join(root, "proc/1/comm"), maxFile)
 	if err != nil {
 		return checks.Failed(checks.Missing, "systemd does not run this host: there is no /run/systemd/system")
 	}

@@ -6,12 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/nginx"
 )
 
@@ -64,9 +64,12 @@ func compare(ctx context.Context, env checks.Env, servers []nginx.TLSServer) (fo
 	return found, left, ctx.Err()
 }
 
+// maxFile bounds a file of certificates and one of /proc, in bytes.
+const maxFile = 1 << 20
+
 // leaf is the first certificate of a file.
 func leaf(path string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
+	text, err := hostfs.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading a certificate of nginx: %w", err)
 	}

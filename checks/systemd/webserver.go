@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/nginx"
 )
 
@@ -56,7 +57,7 @@ func workers(root string, parent int, after int64) (started int, newest int64, e
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(proc, e.Name(), "stat"))
+		text, err := hostfs.Read(filepath.Join(proc, e.Name(), "stat"), maxFile)
 		if err != nil {
 			continue // it has ended
 		}

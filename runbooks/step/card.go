@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A Card names a process: its id means nothing without its start time and the
@@ -100,12 +100,7 @@ func (p procfs) stat(pid int) (stat, error) {
 }
 
 func (p procfs) read(name string) ([]byte, error) {
-	in, err := os.Open(p.path(name))
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close() //nolint:errcheck // opened for reading
-	return io.ReadAll(io.LimitReader(in, 64<<10))
+	return hostfs.Read(p.path(name), 64<<10)
 }
 
 var errStat = errors.New("not a line of /proc/PID/stat")

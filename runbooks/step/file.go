@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile bounds what is read from a folder besides output.
@@ -80,7 +81,7 @@ func (f Folder) read(name string, v any) error {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // opened for reading
-	raw, err := io.ReadAll(io.LimitReader(in, maxFile))
+	raw, err := hostfs.Content(in, maxFile)
 	if err != nil {
 		return err
 	}

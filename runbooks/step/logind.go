@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // Logind is a sentence about whether the end of a login would end the steps
@@ -26,7 +28,7 @@ func Logind() string {
 
 // logind reads under root what it means for processes of the user.
 func logind(root, name string) string {
-	raw, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	raw, err := hostfs.Read(filepath.Join(root, "proc/self/cgroup"), maxFile)
 	if err != nil {
 		return "" // no cgroups: nothing that could be killed as a whole
 	}
@@ -82,7 +84,7 @@ func killsProcesses(root, name string) (kills bool, where string) {
 	origin := map[string]string{}
 	files := logindFiles(root)
 	for _, file := range files {
-		raw, err := os.ReadFile(filepath.Join(root, file))
+		raw, err := hostfs.Read(filepath.Join(root, file), maxFile)
 		if err != nil {
 			continue // one that cannot be read says nothing, as if it were not there
 		}
@@ -161,7 +163,7 @@ func shippedDefault(root string, files []string) (value, where string) {
 	if len(files) == 0 {
 		return "", ""
 	}
-	raw, err := os.ReadFile(filepath.Join(root, files[0]))
+	raw, err := hostfs.Read(filepath.Join(root, files[0]), maxFile)
 	if err != nil {
 		return "", ""
 	}

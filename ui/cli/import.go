@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/runbooks/importer"
 )
 
@@ -27,7 +28,7 @@ mis-decoded bytes. Placeholders are errors to lint until the real values stand t
 Exits 0 when nothing is to be resolved, 1 when something is.`,
 		Args: exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			source, err := readRegular(args[0])
+			source, err := hostfs.Read(args[0], maxLintFile)
 			if err != nil {
 				return &exit{exitData, fmt.Errorf("reading the guide: %w", err), ""}
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/importer"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
@@ -90,7 +91,7 @@ func (w *world) shelved() ([]checks.RunbookSummary, error) {
 
 // imported is what an import of a guide would make of it.
 func imported(path string) (checks.ImportSummary, error) {
-	source, err := readRegular(path)
+	source, err := hostfs.Read(path, maxLintFile)
 	if err != nil {
 		return checks.ImportSummary{}, err
 	}

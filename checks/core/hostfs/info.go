@@ -30,6 +30,17 @@ type Info struct {
 	Modified time.Time
 }
 
+// Permissions are the mode as chmod takes it, with set-id and sticky bits.
+func (i Info) Permissions() uint32 {
+	m := uint32(i.Mode.Perm())
+	for bit, set := range special {
+		if i.Mode&set != 0 {
+			m |= bit
+		}
+	}
+	return m
+}
+
 // IsRegular reports whether it is a regular file.
 func (i Info) IsRegular() bool { return i.Mode.IsRegular() }
 
@@ -65,10 +76,14 @@ func idOf(stat *unix.Stat_t) ID {
 	return ID{Dev: uint64(stat.Dev), Ino: stat.Ino, Type: stat.Mode & unix.S_IFMT}
 }
 
+var special = map[uint32]fs.FileMode{
+	unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
+}
+
 // modeOf is a mode of the system as package fs writes it.
 func modeOf(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)
-	for bit, set := range map[uint32]fs.FileMode{unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky} {
+	for bit, set := range special {
 		if mode&bit != 0 {
 			m |= set
 		}

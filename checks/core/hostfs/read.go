@@ -105,32 +105,40 @@ func All(r io.Reader, name string, limit int64) ([]byte, error) {
 type Part struct {
 	Bytes []byte
 	From  int64 // offset of the first byte
-	Size  int64 // bytes that the whole file had when it was opened
+	Whole bool  // it is the file from its first byte to its last
+	Info  Info  // of the file when it was opened
 }
-
-// Whole reports whether the part is the file.
-func (p Part) Whole() bool { return p.From == 0 && int64(len(p.Bytes)) >= p.Size }
 
 // Head reads the first most bytes of a regular file.
 func Head(path string, most int64) (Part, error) {
-	return part(path, most, func(int64) int64 { return 0 })
+	return part(path, most, 0)
 }
 
-// Tail reads the last most bytes of a regular file. What is written while it
-// is read is not in it.
+// Tail reads the last most bytes of a regular file, by the size that it has
+// when it is opened. A file of /proc has no size: its part is its head.
 func Tail(path string, most int64) (Part, error) {
-	return part(path, most, func(size int64) int64 { return max(size-most, 0) })
+	return part(path, most, most)
 }
 
-func part(path string, most int64, from func(size int64) int64) (Part, error) {
+// part reads most bytes, that many before the end if fromEnd is not 0.
+func part(path string, most, fromEnd int64) (Part, error) {
 	f, info, err := Open(path)
 	if err != nil {
 		return Part{}, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	p := Part{From: from(info.Size), Size: info.Size}
-	p.Bytes, err = io.ReadAll(io.NewSectionReader(f, p.From, most))
-	return p, err
+	p := Part{Info: info}
+	if fromEnd > 0 {
+		p.From = max(info.Size-fromEnd, 0)
+	}
+	if p.Bytes, err = io.ReadAll(io.NewSectionReader(f, p.From, most+1)); err != nil {
+		return Part{}, err
+	}
+	p.Whole = p.From == 0
+	if int64(len(p.Bytes)) > most {
+		p.Bytes, p.Whole = p.Bytes[:most], false
+	}
+	return p, nil
 }
 
 // again repeats a system call that a signal interrupted.

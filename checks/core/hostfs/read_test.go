@@ -100,8 +100,11 @@ func TestAPartSaysWhichPartItIs(t *testing.T) {
 		{hostfs.Tail, 99, "0123456789", 0, true},
 	} {
 		p, err := c.read(path, c.most)
-		if err != nil || string(p.Bytes) != c.want || p.From != c.from || p.Whole() != c.whole || p.Size != 10 {
+		if err != nil || string(p.Bytes) != c.want || p.From != c.from || p.Whole != c.whole || p.Info.Size != 10 {
 			t.Errorf("%d: %+v, %v", c.most, p, err)
 		}
+	}
+	if p, err := hostfs.Head("/proc/self/status", 20); err != nil || len(p.Bytes) != 20 || p.Whole {
+		t.Errorf("a file that has no size: %+v, %v", p, err)
 	}
 }

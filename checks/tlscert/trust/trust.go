@@ -4,13 +4,10 @@ package trust
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile bounds a file of authorities. The bundle of a whole distribution is
@@ -27,7 +24,7 @@ func Roots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return pool, nil
 	}
-	pem, err := read(file)
+	pem, err := hostfs.Read(file, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading trusted certificates: %w", err)
 	}
@@ -35,32 +32,4 @@ func Roots(file string) (*x509.CertPool, error) {
 		return nil, checks.Failed(checks.Parse, "%s holds no certificate in PEM", file)
 	}
 	return pool, nil
-}
-
-// read returns a whole regular file, or nothing of it.
-func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	content, err := regular(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return content, nil
-}
-
-func regular(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, checks.Failed(checks.Other, "not a regular file")
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(content) > maxFile {
-		err = checks.Failed(checks.Limit, "more than %d MiB", maxFile>>20)
-	}
-	return content, err
 }
