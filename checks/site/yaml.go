@@ -115,16 +115,12 @@ func (r *reader) add(p Problem) {
 	p.File = r.file
 	p.Line = min(max(p.Line, 1), max(1, len(r.lines)))
 	if p.Excerpt == "" && p.Line <= len(r.lines) {
-		p.Excerpt = shapeless.Redact(r.hide(printable(r.lines[p.Line-1])))
+		p.Excerpt = r.hide(printable(r.lines[p.Line-1]))
 	}
 	p.Col = min(max(p.Col, 1), len(p.Excerpt)+1)
 	p.Msg, p.Hint = clean.Line(r.hide(p.Msg), 0), clean.Line(r.hide(p.Hint), 0)
 	r.problems = append(r.problems, p)
 }
-
-// shapeless knows secrets by their shape alone: the file may hold one that was
-// not read yet, or that stands where none is expected.
-var shapeless clean.Redactor
 
 // printable is a line of the file fit for a terminal, every character in its
 // column so that the caret still points at the right one.
@@ -140,14 +136,15 @@ func printable(line string) string {
 	}, strings.TrimRight(line, "\r"))
 }
 
-// hide keeps what was resolved as a secret out of every message.
+// hide keeps what was resolved as a secret out of every message, however an
+// error writes it: a URL that cannot be parsed is quoted, and escaped.
 func (r *reader) hide(text string) string {
 	for _, s := range r.secrets {
-		if len(s) >= 3 {
-			text = strings.ReplaceAll(text, s, "[redacted]")
+		if len(s) >= 3 { // shorter than what a Redactor takes: here the text is ours
+			text = strings.ReplaceAll(text, s, clean.Redacted)
 		}
 	}
-	return text
+	return clean.NewRedactor(r.secrets...).Redact(text)
 }
 
 // at adds a problem at a node.

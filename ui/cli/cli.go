@@ -43,6 +43,7 @@ type program struct {
 	Program
 	registry *checks.Registry
 	flags    flags
+	redact   clean.Redactor // of the secrets of every site file that was read
 }
 
 // flags are the global ones.
@@ -84,9 +85,9 @@ func (p *program) complain(err error) {
 	if err == nil || errors.As(err, &e) && e.err == nil {
 		return
 	}
-	fmt.Fprintf(p.Stderr, "error: %s\n", clean.Block(err.Error(), maxComplaint))
+	fmt.Fprintf(p.Stderr, "error: %s\n", clean.Block(p.redact.Redact(err.Error()), maxComplaint))
 	if e != nil && e.hint != "" {
-		fmt.Fprintf(p.Stderr, "hint: %s\n", clean.Line(e.hint, 0))
+		fmt.Fprintf(p.Stderr, "hint: %s\n", clean.Line(p.redact.Redact(e.hint), 0))
 	}
 }
 

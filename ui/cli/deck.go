@@ -41,7 +41,7 @@ func (p *program) deck(ctx context.Context) error {
 	}
 	logFile, logPath := p.openLog(s)
 	defer logFile.Close()
-	log := slog.New(slog.NewTextHandler(logFile, nil))
+	log := p.logTo(logFile)
 	w, err := p.worldOf(ctx, s, keeps, log)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"html"
 	"io/fs"
 	"net/url"
 	"os"
@@ -15,7 +16,7 @@ import (
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
-// formsOf are nine ways in which a secret may stand in a text.
+// formsOf are ways in which a secret may stand in a text.
 func formsOf(t *testing.T, secret string) map[string]string {
 	t.Helper()
 	quoted, err := json.Marshal(secret)
@@ -26,12 +27,16 @@ func formsOf(t *testing.T, secret string) map[string]string {
 		"plain": secret, "query": url.QueryEscape(secret), "hex": hex.EncodeToString([]byte(secret)), "json": strings.Trim(string(quoted), `"`),
 		"shell": strings.ReplaceAll(secret, "'", `'\''`), "base64": base64.StdEncoding.EncodeToString([]byte(secret)),
 		"base64, one byte on": base64.StdEncoding.EncodeToString([]byte("x" + secret)), "base64, two bytes on": base64.StdEncoding.EncodeToString([]byte("xy" + secret)),
-		"base64url": base64.URLEncoding.EncodeToString([]byte(secret)),
+		"base64url": base64.URLEncoding.EncodeToString([]byte(secret)), "lower-case percent": strings.NewReplacer("/", "%2f", "'", "%27", "+", "%2b", `"`, "%22", "?", "%3f").Replace(secret),
+		"JSON of others": strings.NewReplacer("/", `\/`, `"`, `\"`, "'", `\u0027`).Replace(secret), "HTML": html.EscapeString(secret),
+		"backslashes":     strings.NewReplacer("/", `\/`, "'", `\'`, "+", `\+`, `"`, `\"`, "~", `\~`, "?", `\?`, "-", `\-`).Replace(secret),
+		"base64 in lines": strings.ReplaceAll(base64.StdEncoding.EncodeToString([]byte(secret)), "Mt", "M\nt"),
+		"base64 of JSON":  base64.StdEncoding.EncodeToString([]byte(`{"password":` + string(quoted) + `}`)),
 	}
 }
 
 // TestAPlantedSecretIsInNoFileOfARealRun: the real program does a real action
-// whose command prints the password of the site's database in nine forms, and
+// whose command prints the password of the site's database in many forms, and
 // people type it. It stands in no file of the state directory, the logs of the
 // supervisor and of the step among them, and in nothing that is told of the run.
 func TestAPlantedSecretIsInNoFileOfARealRun(t *testing.T) {

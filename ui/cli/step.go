@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,7 +37,7 @@ func (p *program) stepCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := p.worldOf(ctx, s, serves, slog.New(slog.NewTextHandler(p.Stderr, nil)))
+			w, err := p.worldOf(ctx, s, serves, p.logTo(p.Stderr))
 			if err != nil {
 				return err
 			}
@@ -85,30 +84,30 @@ func (w *world) spare() func(pid int) bool {
 func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.Own) checks.Result {
 	check, err := p.checkOf(in)
 	if err != nil {
-		return refused(in, err)
+		return refused(in, w.redact, err)
 	}
 	folder, err := p.locks(w)
 	if err != nil {
-		return refused(in, err)
+		return refused(in, w.redact, err)
 	}
 	held, err := folder.Acquire(in.Locks, lock.Claim{Who: in.Who, What: in.Run + "/" + in.Item, PID: os.Getpid(), At: time.Now()})
 	if err != nil {
-		return refused(in, err)
+		return refused(in, w.redact, err)
 	}
 	defer held.Release()
 	again := w.runner.Preview(ctx, check, own)
 	switch {
 	case again.Level != checks.OK:
-		return refused(in, fmt.Errorf("looking again just before: %s", again.Err))
+		return refused(in, w.redact, fmt.Errorf("looking again just before: %s", again.Err))
 	case again.Fingerprint != in.Fingerprint:
-		return refused(in, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s", in.Fingerprint, again.Fingerprint))
+		return refused(in, w.redact, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s", in.Fingerprint, again.Fingerprint))
 	}
 	return w.runner.Act(ctx, check, own)
 }
 
 // refused is the result of a step that did nothing.
-func refused(in step.Intent, err error) checks.Result {
-	text := clean.Line("nothing was done: "+err.Error(), 400)
+func refused(in step.Intent, redact *clean.Redactor, err error) checks.Result {
+	text := clean.Line("nothing was done: "+redact.Redact(err.Error()), 400)
 	return checks.Result{
 		ID: in.Check, Module: in.Module, Target: in.Target, Level: checks.Unknown, At: time.Now(),
 		Err: text, Note: text, Class: checks.ClassOf(err), Facts: []fact.Fact{},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -70,7 +69,7 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.Stderr, nil))
+	log := p.logTo(p.Stderr)
 	w, err := p.worldOf(ctx, s, serves, log)
 	if err != nil {
 		return err

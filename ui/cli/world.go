@@ -97,7 +97,8 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if err != nil {
 		return nil, &exit{exitState, err, "name a directory with --state DIR"}
 	}
-	w := &world{role: as, site: s, redact: clean.NewRedactor(s.Secrets()...), dir: dir, log: log}
+	p.redact.Add(s.Secrets()...)
+	w := &world{role: as, site: s, redact: &p.redact, dir: dir, log: log}
 	if as != looks && !w.far() {
 		if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
 			return nil, &exit{exitState, err, "name another directory with --state"}
