@@ -105,9 +105,13 @@ func insert(db *sql.DB, e entry) error {
 }
 
 // entries reads all entries in order.
-func entries(db *sql.DB) iter.Seq2[entry, error] {
+func entries(db *sql.DB) iter.Seq2[entry, error] { return entriesAfter(db, 0, -1) }
+
+// entriesAfter reads at most so many entries behind one, in order; all of them
+// if most is less than 0.
+func entriesAfter(db *sql.DB, seq uint64, most int) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		rows, err := db.Query("SELECT seq, body, hash FROM events ORDER BY seq")
+		rows, err := db.Query("SELECT seq, body, hash FROM events WHERE seq > ? ORDER BY seq LIMIT ?", int64(seq), most)
 		if err != nil {
 			yield(entry{}, fmt.Errorf("reading the journal: %w", err))
 			return

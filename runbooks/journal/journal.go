@@ -2,10 +2,8 @@ package journal
 
 import (
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"path/filepath"
 	"sync"
@@ -160,64 +158,6 @@ func openVerified(dir string) (*sql.DB, Head, error) {
 		return nil, Head{}, errors.Join(err, db.Close())
 	}
 	return db, head, nil
-}
-
-// Events yields every event, oldest first. A process that does not write the
-// journal reads a private copy.
-func (j *Journal) Events() iter.Seq2[runbooks.Event, error] {
-	return func(yield func(runbooks.Event, error) bool) {
-		for _, step := range j.snapshot() {
-			if !yield(step.event, step.err) {
-				return
-			}
-		}
-	}
-}
-
-type readEvent struct {
-	event runbooks.Event
-	err   error
-}
-
-// snapshot reads all events at once: the caller may append while it walks them.
-func (j *Journal) snapshot() []readEvent {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var all []readEvent
-	collect := func(db *sql.DB) error {
-		var previous Hash
-		for e, err := range entries(db) {
-			event, err := decode(e, previous, err)
-			all = append(all, readEvent{event, err})
-			previous = e.hash
-		}
-		return nil
-	}
-	var err error
-	if j.db != nil {
-		err = collect(j.db)
-	} else {
-		err = withCopy(j.dir, collect)
-	}
-	if err != nil {
-		all = append(all, readEvent{err: err})
-	}
-	return all
-}
-
-func decode(e entry, previous Hash, err error) (runbooks.Event, error) {
-	if err != nil {
-		return runbooks.Event{}, err
-	}
-	var event runbooks.Event
-	if err := json.Unmarshal(e.body, &event); err != nil {
-		return runbooks.Event{}, fmt.Errorf("decoding event %d: %w", e.seq, err)
-	}
-	if event.Seq != e.seq || Link(previous, e.body) != e.hash {
-		return event, fmt.Errorf("event %d does not match its hash: run opsdeck verify", e.seq)
-	}
-	event.Prev, event.Hash = runbooks.Hash(previous), runbooks.Hash(e.hash)
-	return event, nil
 }
 
 // Head is the newest event's place and hash as this process knows it: what
