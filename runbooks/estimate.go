@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// estimates are how long each item of a section took in earlier runs: the
-// median of the attempts that passed or warned.
-func estimates(runs []Run, site, book, section string) map[string]time.Duration {
-	took := map[string][]time.Duration{}
-	for _, r := range runs {
-		if r.Opened.Rehearsal || Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) != Key(site, book, section) {
-			continue
-		}
-		for _, it := range r.Items {
-			for a := range it.Attempts.All() {
-				if d, ok := a.took(); ok {
-					took[it.ID] = append(took[it.ID], d)
-				}
+// addTook adds how long each item of a run took: the attempts that passed or
+// warned. A rehearsal says nothing about the real thing.
+func addTook(took map[string][]time.Duration, r Run) {
+	if r.Opened.Rehearsal {
+		return
+	}
+	for _, it := range r.Items {
+		for a := range it.Attempts.All() {
+			if d, ok := a.took(); ok {
+				took[it.ID] = append(took[it.ID], d)
 			}
 		}
 	}
+}
+
+// medians are the estimates that earlier times give, by item.
+func medians(took map[string][]time.Duration) map[string]time.Duration {
 	median := map[string]time.Duration{}
 	for id, list := range took {
 		slices.Sort(list)

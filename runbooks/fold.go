@@ -24,33 +24,75 @@ func Fold(events []Event) (Run, error) {
 // opened. Events that do not fit are reported, all of them, and left out: one
 // bad run must not hide the others.
 func FoldAll(events iter.Seq2[Event, error]) ([]Run, error) {
-	var runs []Run
-	var problems []error
-	at := map[string]int{}
+	var f Folder
+	f.AddAll(events)
+	return f.Runs()
+}
+
+// A Folder folds the events of many runs as they come, and goes on from where
+// it is when there are more.
+type Folder struct {
+	// Brief folds what a list of runs shows: the states of items are what they
+	// are, and of a result only its level, its note or error and the time it
+	// took are kept.
+	Brief bool
+
+	runs     []Run
+	at       map[string]int
+	problems []error
+	seq      uint64
+}
+
+// Seq is the number of the newest event that was added.
+func (f *Folder) Seq() uint64 { return f.seq }
+
+// Add folds one more event. One that does not fit is left out and reported.
+func (f *Folder) Add(e Event) {
+	f.seq = max(f.seq, e.Seq)
+	decode := whole
+	if f.Brief {
+		decode = brief
+	}
+	i, known := f.at[e.Run]
+	if !known {
+		if f.at == nil {
+			f.at = map[string]int{}
+		}
+		i = len(f.runs)
+		f.runs = append(f.runs, Run{})
+		f.at[e.Run] = i
+	}
+	p, err := decode(e)
+	if err == nil {
+		var next Run
+		if next, err = f.runs[i].applied(e, p); err == nil {
+			next.alone = true // until it is handed out
+			f.runs[i] = next
+			return
+		}
+	}
+	f.problems = append(f.problems, err)
+}
+
+// AddAll adds events until one cannot be read, which is reported too.
+func (f *Folder) AddAll(events iter.Seq2[Event, error]) {
 	for e, err := range events {
 		if err != nil {
-			problems = append(problems, fmt.Errorf("reading the journal: %w", err))
-			break
+			f.problems = append(f.problems, fmt.Errorf("reading the journal: %w", err))
+			return
 		}
-		i, known := at[e.Run]
-		if !known {
-			i = len(runs)
-			runs = append(runs, Run{})
-			at[e.Run] = i
-		}
-		runs[i].alone = true
-		next, err := runs[i].Apply(e)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		runs[i] = next
+		f.Add(e)
 	}
-	for i := range runs {
-		runs[i] = runs[i].shared()
+}
+
+// Runs are the runs as they stand, in the order in which they were opened, and
+// what did not fit.
+func (f *Folder) Runs() ([]Run, error) {
+	for i := range f.runs {
+		f.runs[i] = f.runs[i].shared()
 	}
-	runs = slices.DeleteFunc(runs, func(r Run) bool { return r.ID == "" })
-	return runs, errors.Join(problems...)
+	opened := slices.DeleteFunc(slices.Clone(f.runs), func(r Run) bool { return r.ID == "" })
+	return opened, errors.Join(f.problems...)
 }
 
 // shared is the run as it is handed out: from here on it is not changed in

@@ -28,6 +28,16 @@ func (m *memory) Append(e runbooks.Event) (runbooks.Event, error) {
 	return e, nil
 }
 
+func (m *memory) After(seq uint64) iter.Seq2[runbooks.Event, error] {
+	return func(yield func(runbooks.Event, error) bool) {
+		for e, err := range m.Events() {
+			if e.Seq > seq && !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
 func (m *memory) Events() iter.Seq2[runbooks.Event, error] {
 	m.mu.Lock()
 	events := m.events[:len(m.events):len(m.events)]

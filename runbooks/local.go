@@ -76,7 +76,8 @@ type Local struct {
 	arming      map[string]bool               // whose preview is being made
 	who         Actor                         // whose doing the next event is
 	ahead       int                           // how many of events are not recorded yet
-	events      []Event                       // of the run, those of the prologue included
+	events      []Event                       // of the run, those of the prologue included; only ever appended to
+	past        past                          // what was recorded before this session
 	estimates   map[string]time.Duration      // by item, from earlier runs
 }
 
@@ -137,11 +138,11 @@ func (l *Local) Estimates() map[string]time.Duration {
 
 // Events are those of the run, oldest first. Before the first thing happens
 // in it they are those that will open it, without place and hash, and
-// recorded is false.
+// recorded is false. They are not to be changed.
 func (l *Local) Events() (events []Event, recorded bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.events), l.live
+	return slices.Clip(l.events), l.live
 }
 
 // Present is nobody that a Local would know of.
@@ -177,7 +178,7 @@ func (l *Local) Over() bool {
 	if l.run.State.Ended() || l.broken != nil || l.closed {
 		return true
 	}
-	return !l.busy() && !l.joins(l.run, l.period(l.o.Now()).Name)
+	return !l.busy() && !l.joins(l.run.Opened, l.period(l.o.Now()).Name)
 }
 
 // Outdated reports whether the file has changed since the run was opened.
@@ -227,13 +228,15 @@ func (l *Local) accepts() error {
 // durable; an event that does not fit is refused before anything is written.
 // The caller holds mu.
 func (l *Local) append(item string, attempt int, p Payload) error {
-	if _, err := l.fitting(item, attempt, p); err != nil {
-		return err
+	if !l.live { // an event that does not fit opens nothing
+		if _, _, err := l.fitting(item, attempt, p); err != nil {
+			return err
+		}
+		if err := l.begin(); err != nil {
+			return err
+		}
 	}
-	if err := l.begin(); err != nil {
-		return err
-	}
-	e, err := l.fitting(item, attempt, p)
+	e, next, err := l.fitting(item, attempt, p)
 	if err != nil {
 		return err
 	}
@@ -243,12 +246,8 @@ func (l *Local) append(item string, attempt int, p Payload) error {
 		l.signal()
 		return l.broken
 	}
-	run, err := l.run.Apply(stored)
-	if err != nil {
-		l.broken = fmt.Errorf("the journal changed event %s: %w", e.Kind, err)
-		return l.broken
-	}
-	l.run, l.events = run, append(l.events, stored)
+	next.Seq = max(next.Seq, stored.Seq)
+	l.run, l.events = next, append(l.events, stored)
 	l.signal()
 	return nil
 }
@@ -264,7 +263,7 @@ func (l *Local) begin() error {
 	if err != nil {
 		return err
 	}
-	kept := l.events[:len(l.events)-l.ahead]
+	kept := slices.Clip(l.events[:len(l.events)-l.ahead])
 	for _, e := range prologue {
 		stored, err := l.o.Journal.Append(e)
 		if err != nil {
@@ -279,14 +278,14 @@ func (l *Local) begin() error {
 	return nil
 }
 
-// fitting makes an event that the run takes.
-func (l *Local) fitting(item string, attempt int, p Payload) (Event, error) {
+// fitting makes an event that the run takes, and the run as it will be.
+func (l *Local) fitting(item string, attempt int, p Payload) (Event, Run, error) {
 	e, err := l.event(l.run.ID, item, attempt, p)
 	if err != nil {
-		return e, err
+		return e, l.run, err
 	}
-	_, err = l.run.Apply(e)
-	return e, err
+	next, err := l.run.Apply(e)
+	return e, next, err
 }
 
 func (l *Local) event(run, item string, attempt int, p Payload) (Event, error) {

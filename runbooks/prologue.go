@@ -1,8 +1,8 @@
 package runbooks
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,80 +16,25 @@ func (l *Local) prepare(now time.Time) ([]Event, error) {
 		return nil, fmt.Errorf("runbook %s has no section %q", l.o.Runbook.ID, l.o.Section)
 	}
 	l.book, l.section, l.outdated = l.o.Runbook, section, false
-	runs, problems := FoldAll(l.o.Journal.Events())
-	l.estimates = estimates(runs, l.o.Name, l.o.Runbook.ID, l.o.Section)
 	period := l.period(now).Name
+	if err := l.readPast(period); err != nil {
+		return nil, err
+	}
+	l.estimates = l.past.estimates
 	var events []Event
-	var joined Run
-	for _, r := range runs {
-		switch {
-		case r.State.Ended() || !l.mine(r):
-			continue
-		case l.joins(r, period):
-			joined = r
-			continue
-		case r.Unsettled():
-			continue // what runs in it is not lost sight of; it expires when that has ended
-		}
+	for _, r := range l.past.over {
 		expiry, err := l.expire(r, period)
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, expiry...)
 	}
-	if err := about(problems, joined.ID); err != nil {
-		return nil, err
-	}
-	own, err := l.enter(joined, now)
+	own, err := l.enter(l.past.joined, now)
 	if err != nil {
 		return nil, err
 	}
-	l.events, err = eventsOf(l.o.Journal, joined.ID)
-	l.events, l.ahead = append(l.events, own...), len(own)
-	return append(events, own...), err
-}
-
-// eventsOf are the recorded events of a run; none for a run that is not.
-func eventsOf(j Journal, run string) ([]Event, error) {
-	if run == "" {
-		return nil, nil
-	}
-	var found []Event
-	for e, err := range j.Events() {
-		if err != nil {
-			return found, fmt.Errorf("reading the journal: %w", err)
-		}
-		if e.Run == run {
-			found = append(found, e)
-		}
-	}
-	return found, nil
-}
-
-func (l *Local) mine(r Run) bool {
-	return Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == Key(l.o.Name, l.o.Runbook.ID, l.o.Section) &&
-		r.Opened.Rehearsal == l.o.Rehearsal
-}
-
-// about is the part of the problems that concerns the run: a journal that
-// cannot be read, or events of this run that do not fit. Those of other runs
-// are reported where they are shown.
-func about(problems error, run string) error {
-	if problems == nil {
-		return nil
-	}
-	var mine []error
-	list := []error{problems}
-	if joined, ok := problems.(interface{ Unwrap() []error }); ok {
-		list = joined.Unwrap()
-	}
-	for _, err := range list {
-		var illegal *IllegalError
-		if !errors.As(err, &illegal) || illegal.Run == run {
-			mine = append(mine, err)
-		}
-	}
-	return errors.Join(mine...)
+	l.events, l.ahead = append(slices.Clip(l.past.events), own...), len(own)
+	return append(events, own...), nil
 }
 
 func (l *Local) expire(r Run, period string) ([]Event, error) {

@@ -11,10 +11,11 @@ import (
 
 // A Journal keeps events. Append gives the event its Seq, Prev and Hash and
 // returns only when it is durable; after an error nothing was promised and
-// nothing may be shown. Events yields every event of every run, oldest first.
+// nothing may be shown. After yields the events of every run that stand behind
+// the one of that number, oldest first; behind 0 stands all of it.
 type Journal interface {
 	Append(Event) (Event, error)
-	Events() iter.Seq2[Event, error]
+	After(seq uint64) iter.Seq2[Event, error]
 }
 
 // A Runner runs a check; *checks.Runner is one.

@@ -86,8 +86,8 @@ func (l *Local) period(now time.Time) schedule.Period {
 // joins reports whether an open run of the section is the one to go on with. A
 // run that is about a window lasts until it is closed: notice is given before
 // it, and what falls due later comes after it.
-func (l *Local) joins(r Run, period string) bool {
-	return r.Opened.Period == period || l.window() != nil && l.section.InWindow()
+func (l *Local) joins(opened RunOpened, period string) bool {
+	return opened.Period == period || l.window() != nil && l.section.InWindow()
 }
 
 func opens(o civil.Opening) string {

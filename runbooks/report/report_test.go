@@ -275,10 +275,10 @@ func (r *records) Append(e runbooks.Event) (runbooks.Event, error) {
 	return e, nil
 }
 
-func (r *records) Events() iter.Seq2[runbooks.Event, error] {
+func (r *records) After(seq uint64) iter.Seq2[runbooks.Event, error] {
 	return func(yield func(runbooks.Event, error) bool) {
 		for _, e := range r.events {
-			if !yield(e, nil) {
+			if e.Seq > seq && !yield(e, nil) {
 				return
 			}
 		}

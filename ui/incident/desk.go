@@ -116,13 +116,16 @@ func (d *Desk) Append(e runbooks.Event) (runbooks.Event, error) {
 }
 
 // Events implements runbooks.Journal.
-func (d *Desk) Events() iter.Seq2[runbooks.Event, error] {
+func (d *Desk) Events() iter.Seq2[runbooks.Event, error] { return d.After(0) }
+
+// After implements runbooks.Journal.
+func (d *Desk) After(seq uint64) iter.Seq2[runbooks.Event, error] {
 	d.mu.Lock()
 	events := d.events[:len(d.events):len(d.events)]
 	d.mu.Unlock()
 	return func(yield func(runbooks.Event, error) bool) {
 		for _, e := range events {
-			if !yield(e, nil) {
+			if e.Seq > seq && !yield(e, nil) {
 				return
 			}
 		}
