@@ -268,5 +268,8 @@ func (r Run) Key() string {
 	return Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) + " " + r.Opened.Period
 }
 
+// Key names the section of a runbook on a site that the run walks.
+func (o RunOpened) Key() string { return Key(o.Site, o.Runbook, o.Section) }
+
 // Key names a section of a runbook on a site.
 func Key(site, runbook, section string) string { return site + "/" + runbook + "/" + section }

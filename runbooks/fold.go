@@ -66,7 +66,7 @@ func (f *Folder) Add(e Event) {
 	if err == nil {
 		var next Run
 		if next, err = f.runs[i].applied(e, p); err == nil {
-			next.alone = true // until it is handed out
+			next.alone = next.alone || !next.sharesItems(f.runs[i]) // until it is handed out
 			f.runs[i] = next
 			return
 		}
@@ -93,6 +93,11 @@ func (f *Folder) Runs() ([]Run, error) {
 	}
 	opened := slices.DeleteFunc(slices.Clone(f.runs), func(r Run) bool { return r.ID == "" })
 	return opened, errors.Join(f.problems...)
+}
+
+// sharesItems reports whether two runs have their items in the same place.
+func (r Run) sharesItems(other Run) bool {
+	return len(r.Items) > 0 && len(other.Items) > 0 && &r.Items[0] == &other.Items[0]
 }
 
 // shared is the run as it is handed out: from here on it is not changed in

@@ -81,5 +81,5 @@ func (l *Local) unchanged() (bool, error) {
 }
 
 func (l *Local) ofSection(opened RunOpened) bool {
-	return Key(opened.Site, opened.Runbook, opened.Section) == Key(l.o.Name, l.o.Runbook.ID, l.o.Section)
+	return opened.Key() == Key(l.o.Name, l.o.Runbook.ID, l.o.Section)
 }

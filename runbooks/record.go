@@ -110,7 +110,9 @@ func (r *Record) Fold(id string, d Detail) (Run, error) {
 func newestWhole(events []Event) func(Event) (Payload, error) {
 	newest := map[string]int{}
 	for _, e := range events {
-		newest[e.Item] = max(newest[e.Item], e.Attempt)
+		if _, large := briefly[e.Kind]; large { // a remark may name any attempt
+			newest[e.Item] = max(newest[e.Item], e.Attempt)
+		}
 	}
 	return func(e Event) (Payload, error) {
 		if e.Attempt < newest[e.Item] {

@@ -92,6 +92,42 @@ func TestWhatAnEarlierBuildRecordedIsIntactAndFoldsToTheSame(t *testing.T) {
 	}
 }
 
+// TestWhatAnEarlierBuildRecordedIsGoneOnWithAsFoldedAfresh: after each of its
+// events the state that went on is the one that a fold from the start gives.
+func TestWhatAnEarlierBuildRecordedIsGoneOnWithAsFoldedAfresh(t *testing.T) {
+	var goingOn runbooks.Folder
+	var events []runbooks.Event
+	for e, err := range recorded(t).Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+		goingOn.Add(e)
+		got, err := goingOn.Runs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := runbooks.FoldAll(func(yield func(runbooks.Event, error) bool) {
+			for _, e := range events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b strings.Builder
+		for i := range want {
+			writeStates(&a, want[i])
+			writeStates(&b, got[i])
+		}
+		if diff := cmp.Diff(a.String(), b.String()); diff != "" {
+			t.Fatalf("after event %d:\n%s", e.Seq, diff)
+		}
+	}
+}
+
 func TestAnEarlierBuildsJournalTakesMoreEvents(t *testing.T) {
 	j := recorded(t)
 	runs, err := runbooks.FoldAll(j.Events())

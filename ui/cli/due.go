@@ -130,6 +130,27 @@ func (w *world) followUps(all []runbooks.Run, book runbooks.Runbook, s runbooks.
 	return list
 }
 
+// deciding are the runs of a record that what is due rests on: of each section
+// those that go on, and the newest that was completed.
+func (p *program) deciding(record *runbooks.Record) []runbooks.Run {
+	newest := map[string]string{}
+	opened := func(id string) time.Time { return record.Events(id)[0].At }
+	for _, id := range record.IDs() {
+		key := record.Opened(id).Key()
+		if record.Ended(id) == (runbooks.RunClosed{}).Kind() && !record.Opened(id).Rehearsal &&
+			(newest[key] == "" || opened(id).After(opened(newest[key]))) {
+			newest[key] = id
+		}
+	}
+	var list []runbooks.Run
+	for _, id := range record.IDs() {
+		if record.Ended(id) == "" || newest[record.Opened(id).Key()] == id {
+			list = append(list, p.foldOf(record, id, runbooks.InBrief))
+		}
+	}
+	return list
+}
+
 // lastDone is when the run that last completed the section was opened, and
 // the id of one that is not finished.
 func lastDone(all []runbooks.Run, siteName, book, section string) (last time.Time, open string) {
@@ -164,11 +185,11 @@ func (p *program) dueCommand() *cobra.Command {
 			if err := w.refusedBooks(); err != nil {
 				return err
 			}
-			all, err := p.runs(w)
+			record, err := p.record(w)
 			if err != nil {
 				return err
 			}
-			list := w.standings(all, p.Now())
+			list := w.standings(p.deciding(record), p.Now())
 			if p.flags.json {
 				if list == nil {
 					list = []standing{}

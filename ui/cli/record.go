@@ -10,30 +10,14 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 )
-
-// runs are all runs of the site, oldest first. Events that do not fit are
-// told on stderr and do not hide the rest.
-func (p *program) runs(w *world) ([]runbooks.Run, error) {
-	events, err := p.events(w)
-	if err != nil {
-		return nil, err
-	}
-	all, err := runbooks.FoldAll(events)
-	if err != nil {
-		fmt.Fprintf(p.Stderr, "warning: the record has faults, see opsdeck verify: %v\n", err)
-	}
-	return all, nil
-}
 
 // events are the record's: read from our own files, or told by the supervisor
 // that runs as a service and whose files are closed to us.
@@ -86,7 +70,7 @@ func (p *program) historyCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
-			all, err := p.runs(w)
+			all, err := p.runsInBrief(w)
 			if err != nil {
 				return err
 			}
@@ -132,42 +116,17 @@ func (p *program) showCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
-			all, err := p.runs(w)
+			record, err := p.record(w)
 			if err != nil {
 				return err
 			}
-			run, err := pick(all, args[0])
+			id, err := pick(record.IDs(), args[0])
 			if err != nil {
 				return err
 			}
-			return p.printRun(run)
+			return p.printRun(p.foldOf(record, id, runbooks.Newest))
 		},
 	}, &of)
-}
-
-// pick finds a run by id, by the beginning of one, or the last.
-func pick(all []runbooks.Run, name string) (runbooks.Run, error) {
-	if name == "last" && len(all) > 0 {
-		return all[len(all)-1], nil
-	}
-	var found []runbooks.Run
-	var ids []string
-	for _, r := range all {
-		ids = append(ids, r.ID)
-		if r.ID == name {
-			return r, nil
-		}
-		if strings.HasPrefix(r.ID, name) {
-			found = append(found, r)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return runbooks.Run{}, usage(checks.Nearest(name, ids), "there is no run %q", name)
-	}
-	return runbooks.Run{}, usage("write more of it", "%d runs begin with %q", len(found), name)
 }
 
 func (p *program) verifyCommand() *cobra.Command {

@@ -66,14 +66,15 @@ a ticket can pin it. The HTML is one file without scripts and prints well.`,
 
 // reportOf is the report of a run, with the runs of its section before it.
 func (p *program) reportOf(w *world, name string) (report.Report, error) {
-	all, err := p.runs(w)
+	record, err := p.record(w)
 	if err != nil {
 		return report.Report{}, err
 	}
-	run, err := pick(all, name)
+	id, err := pick(record.IDs(), name)
 	if err != nil {
 		return report.Report{}, err
 	}
+	run := p.foldOf(record, id, runbooks.InFull)
 	o := report.Options{Now: p.Now(), Version: p.Version, Verified: "told by its supervisor, not verified here", Scrub: w.redact}
 	if !w.far() {
 		v := journal.Verify(w.dir, nil)
@@ -87,17 +88,25 @@ func (p *program) reportOf(w *world, name string) (report.Report, error) {
 			return report.Report{}, err
 		}
 	}
-	for _, r := range all {
-		if r.ID != run.ID && r.OpenedAt.Before(run.OpenedAt) && runbooks.Key(r.Opened.Site, r.Opened.Runbook, r.Opened.Section) == runbooks.Key(run.Opened.Site, run.Opened.Runbook, run.Opened.Section) {
-			o.Earlier = append(o.Earlier, r)
-		}
-	}
+	o.Earlier = p.earlier(record, run)
 	if book, err := p.pinned(run.Opened.Path, []byte(run.Opened.Source)); err == nil {
 		if section, ok := book.Section(run.Opened.Section); ok {
 			o.Budget, o.InWindow = section.Budget, section.InWindow()
 		}
 	}
 	return report.Of(run, o), nil
+}
+
+// earlier are the runs of the same section that were opened before this one.
+func (p *program) earlier(record *runbooks.Record, run runbooks.Run) []runbooks.Run {
+	var list []runbooks.Run
+	for _, id := range record.IDs() {
+		opened, at := record.Opened(id), record.Events(id)[0].At
+		if id != run.ID && at.Before(run.OpenedAt) && opened.Key() == run.Opened.Key() {
+			list = append(list, p.foldOf(record, id, runbooks.Newest))
+		}
+	}
+	return list
 }
 
 // toldHead is the end of the record as its supervisor tells it: enough to pin
@@ -181,19 +190,19 @@ func (p *program) diffCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
-			all, err := p.runs(w)
+			record, err := p.record(w)
 			if err != nil {
 				return err
 			}
-			old, err := pick(all, args[0])
+			old, err := pick(record.IDs(), args[0])
 			if err != nil {
 				return err
 			}
-			now, err := pick(all, args[1])
+			now, err := pick(record.IDs(), args[1])
 			if err != nil {
 				return err
 			}
-			d := report.Compare(old, now, p.specOf)
+			d := report.Compare(p.foldOf(record, old, runbooks.Newest), p.foldOf(record, now, runbooks.Newest), p.specOf)
 			if p.flags.json {
 				err = printJSON(p.Stdout, d, true)
 			} else {

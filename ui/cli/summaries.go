@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,14 +19,18 @@ func (w *world) runs(section string) ([]checks.RunSummary, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := runbooks.FoldAll(events)
+	record := runbooks.ReadRecord(events)
+	faults := []error{record.Fault()}
 	var found []checks.RunSummary
-	for _, r := range all {
-		if r.Opened.Site == w.site.Name && (section == "" || r.Opened.Section == section) {
-			found = append(found, w.summary(r))
+	for _, id := range record.IDs() {
+		opened := record.Opened(id)
+		if opened.Site != w.site.Name || section != "" && opened.Section != section {
+			continue
 		}
+		run, err := record.Fold(id, runbooks.Newest)
+		found, faults = append(found, w.summary(run)), append(faults, err)
 	}
-	return found, err
+	return found, errors.Join(faults...)
 }
 
 func (w *world) summary(r runbooks.Run) checks.RunSummary {

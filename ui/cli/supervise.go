@@ -167,10 +167,16 @@ func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (r
 
 // unsettled finds the runs of this site in which something goes on.
 func (p *program) unsettled(w *world, j *journal.Journal) ([]supervisor.Unsettled, error) {
-	runs, err := runbooks.FoldAll(j.Events())
+	record := runbooks.ReadRecord(j.Events())
+	err := record.Fault()
 	var list []supervisor.Unsettled
-	for _, r := range runs {
-		if r.Opened.Site != w.site.Name || !r.Unsettled() {
+	for _, id := range record.IDs() {
+		if record.Ended(id) != "" || record.Opened(id).Site != w.site.Name {
+			continue
+		}
+		r, foldErr := record.Fold(id, runbooks.InBrief)
+		err = errors.Join(err, foldErr)
+		if !r.Unsettled() {
 			continue
 		}
 		book, parseErr := p.pinned(r.Opened.Path, []byte(r.Opened.Source))
