@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -198,33 +196,3 @@ func (j *Journal) undrive() error {
 
 // Mono is the time since this journal was opened, by the monotonic clock.
 func (j *Journal) Mono() time.Duration { return time.Since(j.began) }
-
-// StateDir is where a site's state lives, as an absolute path: the given
-// directory, or $XDG_STATE_HOME/opsdeck, or ~/.local/state/opsdeck, and in it the
-// site's name. A user without a home has to name a directory, or gets an error.
-func StateDir(given, site string, env func(string) string) (string, error) {
-	root, err := filepath.Abs(given)
-	if given == "" {
-		root, err = xdg.State(env)
-		root = filepath.Join(root, "opsdeck")
-	}
-	if err != nil {
-		return "", fmt.Errorf("finding the state directory: %w", err)
-	}
-	return filepath.Join(root, folderName(site)), nil
-}
-
-// folderName keeps a site's name from naming any other directory.
-func folderName(site string) string {
-	name := []rune(site)
-	for i, r := range name {
-		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
-		if !ok {
-			name[i] = '_'
-		}
-	}
-	if len(name) == 0 {
-		return "site"
-	}
-	return string(name)
-}

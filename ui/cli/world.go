@@ -93,16 +93,10 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if as == serves && len(s.Withheld) > 0 {
 		return nil, &exit{exitData, fmt.Errorf("the supervisor needs every secret of %s: %s", s.Path, s.Withheld[0]), "make it readable for the supervisor's user"}
 	}
-	dir, err := journal.StateDir(p.flags.state, s.Name, p.Env)
-	if err != nil {
-		return nil, &exit{exitState, err, "name a directory with --state DIR"}
-	}
 	p.redact.Add(s.Secrets()...)
-	w := &world{role: as, site: s, redact: &p.redact, dir: dir, log: log}
-	if as != looks && !w.far() {
-		if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
-			return nil, &exit{exitState, err, "name another directory with --state"}
-		}
+	w := &world{role: as, site: s, redact: &p.redact, log: log}
+	if err := p.settle(w); err != nil {
+		return nil, err
 	}
 	if err := w.openHistory(ctx); err != nil {
 		log.Warn("no metric history", "error", err)
@@ -114,6 +108,28 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	w.runner = checks.NewRunner(w.env(s, w.handles), w.redact)
 	w.shelf = p.bookshelf()
 	return w, nil
+}
+
+// settle finds the site's state directory and, for those who keep state, makes
+// it and writes down whose it is.
+func (p *program) settle(w *world) (err error) {
+	if w.dir, err = journal.StateDir(p.flags.state, w.site.Name, p.Env); err != nil {
+		return &exit{exitState, err, "name a directory with --state DIR"}
+	}
+	if w.role == looks || w.far() {
+		return nil
+	}
+	if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
+		return &exit{exitState, err, "name another directory with --state"}
+	}
+	var taken *journal.TakenError
+	switch err := journal.Settle(w.dir, w.site.Name); {
+	case errors.As(err, &taken): // by another site at the same moment: now there is another folder for ours
+		return p.settle(w)
+	case err != nil: // a full disk, or a read-only one: what is recorded will say so
+		w.log.Warn("state directory", "error", err)
+	}
+	return nil
 }
 
 // openHistory opens the metric history if the state directory is there.
