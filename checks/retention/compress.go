@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // Compress replaces files that nobody writes any more by compressed ones.
@@ -27,15 +28,18 @@ var Compress = module(checks.Module{
 	Example: "use: file.compress\nwith:\n  dir: /var/log/advanced-lms\n  glob: \"*.log\"\n  older_than: 8d",
 	Preview: previewCompress,
 	Run: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return each(ctx, env, args, func(root *os.Root, c candidate) error {
+		if err := removeUnfinished(env, args); err != nil {
+			return checks.Findings{}, err
+		}
+		return each(ctx, env, args, func(held *hostfs.Dir, c candidate) error {
 			env.Printf("compressing %s", c.name)
-			return compress(ctx, root, c, env.Token)
+			return compress(ctx, held, c)
 		})
 	},
 	Probe: func(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return probe(env, args, func(root *os.Root, name string) bool {
-			_, original := root.Lstat(name)
-			_, copied := root.Lstat(name + suffix)
+		return probe(env, args, func(held *hostfs.Dir, name string) bool {
+			_, original := held.Stat(name)
+			_, copied := held.Stat(name + suffix)
 			return original == nil || copied != nil
 		})
 	},
@@ -53,13 +57,13 @@ func previewCompress(ctx context.Context, env checks.Env, args checks.Args) (che
 	var largest int64
 	for _, c := range s.chosen {
 		largest = max(largest, c.size)
-		if _, err := s.root.Lstat(c.name + suffix); err == nil {
+		if _, err := s.held.Stat(c.name + suffix); err == nil {
 			f.Detail = append(f.Detail, fmt.Sprintf("careful: %s has a compressed copy already, and will fail", c.name))
 		}
 	}
-	free, err := s.free()
+	free, err := s.held.Free()
 	if err != nil {
-		return checks.Findings{}, err
+		return checks.Findings{}, fmt.Errorf("looking for room: %w", err)
 	}
 	if free < largest {
 		return checks.Findings{}, checks.Failed(checks.Limit, "%d bytes are free and the largest file has %d: a copy may not fit", free, largest)
@@ -67,67 +71,86 @@ func previewCompress(ctx context.Context, env checks.Env, args checks.Args) (che
 	return f, nil
 }
 
-func (s *survey) free() (int64, error) {
-	d, err := s.root.Open(".")
+// removeUnfinished removes what a run that was killed has left of copies of the
+// previewed files. The lock on the directory keeps a run of today out.
+func removeUnfinished(env checks.Env, args checks.Args) error {
+	dir, err := directory(env, args)
 	if err != nil {
-		return 0, fmt.Errorf("looking for room: %w", err)
+		return err
 	}
-	defer d.Close()
-	var disk syscall.Statfs_t
-	if err := syscall.Fstatfs(int(d.Fd()), &disk); err != nil {
-		return 0, fmt.Errorf("looking for room: %w", err)
+	held, err := hold(env, dir)
+	if err != nil {
+		return err
 	}
-	return int64(disk.Bavail) * disk.Bsize, nil
+	defer held.Close() //nolint:errcheck // opened for looking
+	names, err := held.Names(mostEntries)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished copies: %w", err)
+	}
+	for _, temp := range names {
+		original, isCopy := strings.CutSuffix(unfinished(temp), suffix)
+		if _, previewed := env.BeforeFact("identity", original); !isCopy || !previewed {
+			continue
+		}
+		info, err := held.Stat(temp)
+		if err == nil && info.IsRegular() && info.UID == os.Geteuid() {
+			err = held.Remove(temp, info.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("removing an unfinished copy: %w", err)
+		}
+	}
+	return nil
+}
+
+func unfinished(temp string) string {
+	name, _ := hostfs.Unfinished(temp)
+	return name
 }
 
 // compress makes a copy beside the file, reads it back, gives it the file's
 // owner, mode and time, and only then removes the file.
-func compress(ctx context.Context, root *os.Root, c candidate, token string) (err error) {
-	draft := "." + c.name + "." + draftMark(token)
-	defer func() {
-		if err != nil {
-			root.Remove(draft) //nolint:errcheck // it may not have been made
-		}
-	}()
-	in, err := root.OpenFile(c.name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func compress(ctx context.Context, held *hostfs.Dir, c candidate) error {
+	in, info, err := held.Open(c.name)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	if now, ok := candidateOf(c.name, info); !ok || now.identity() != c.identity() {
+	defer in.Close() //nolint:errcheck // opened for reading
+	if candidateOf(info).identity() != c.identity() {
 		return errors.New("it is another file than the preview named")
 	}
-	want, err := writeCopy(ctx, root, draft, in, c)
+	out, err := held.Create(c.name + suffix)
 	if err != nil {
 		return fmt.Errorf("writing the copy: %w", err)
 	}
-	got, err := readBack(ctx, root, draft)
+	if err := fill(ctx, held, out, in, c); err != nil {
+		return errors.Join(err, out.Discard())
+	}
+	// Never over another file: without Replace.
+	if err := out.Commit(hostfs.Attributes{Mode: c.mode, UID: c.uid, GID: c.gid, Modified: c.written}); err != nil {
+		return err
+	}
+	return held.Remove(c.name, c.id)
+}
+
+// fill writes the copy and proves that it holds what the file holds.
+func fill(ctx context.Context, held *hostfs.Dir, out *hostfs.Pending, in io.Reader, c candidate) error {
+	want, err := writeCopy(ctx, out, in, c)
+	if err != nil {
+		return fmt.Errorf("writing the copy: %w", err)
+	}
+	got, err := readBack(ctx, out)
 	if err != nil {
 		return fmt.Errorf("reading the copy back: %w", err)
 	}
 	if got != want {
 		return errors.New("the copy does not hold what the file holds")
 	}
-	if again, err := root.Lstat(c.name); err != nil {
-		return err
-	} else if now, ok := candidateOf(c.name, again); !ok || now.identity() != c.identity() {
-		return errors.New("it was written to meanwhile")
+	again, err := held.Stat(c.name)
+	if err == nil && candidateOf(again).identity() != c.identity() {
+		err = errors.New("it was written to meanwhile")
 	}
-	if err := root.Link(draft, c.name+suffix); err != nil { // never over another file
-		return err
-	}
-	return errors.Join(root.Remove(c.name), root.Remove(draft))
-}
-
-func draftMark(token string) string {
-	if len(token) > 8 {
-		token = token[len(token)-8:]
-	}
-	return "opsdeck-" + token
+	return err
 }
 
 type sum struct {
@@ -135,36 +158,22 @@ type sum struct {
 	size int64
 }
 
-func writeCopy(ctx context.Context, root *os.Root, draft string, in io.Reader, c candidate) (s sum, err error) {
-	root.Remove(draft) //nolint:errcheck // a half copy of a run that was killed
-	out, err := root.OpenFile(draft, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+func writeCopy(ctx context.Context, out io.Writer, in io.Reader, c candidate) (s sum, err error) {
 	hash := sha256.New()
 	zip := gzip.NewWriter(out)
 	zip.Name, zip.ModTime = c.name, c.written
 	if s.size, err = io.Copy(io.MultiWriter(zip, hash), reading{ctx, in}); err != nil {
 		return s, err
 	}
-	if err := zip.Close(); err != nil {
-		return s, err
-	}
 	hash.Sum(s.hash[:0])
-	if err := errors.Join(out.Chmod(c.mode), out.Chown(c.uid, c.gid), out.Sync()); err != nil {
-		return s, err
-	}
-	return s, root.Chtimes(draft, time.Now(), c.written)
+	return s, zip.Close()
 }
 
-func readBack(ctx context.Context, root *os.Root, draft string) (s sum, err error) {
-	in, err := root.OpenFile(draft, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
+func readBack(ctx context.Context, copied io.ReadSeeker) (s sum, err error) {
+	if _, err := copied.Seek(0, io.SeekStart); err != nil {
 		return s, err
 	}
-	defer in.Close()
-	zip, err := gzip.NewReader(in)
+	zip, err := gzip.NewReader(copied)
 	if err != nil {
 		return s, err
 	}

@@ -3,10 +3,9 @@ package retention
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -40,29 +39,29 @@ var Prune = module(checks.Module{
 	},
 	Run: prune,
 	Probe: func(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-		return probe(env, args, func(root *os.Root, name string) bool {
-			_, err := root.Lstat(name)
+		return probe(env, args, func(held *hostfs.Dir, name string) bool {
+			_, err := held.Stat(name)
 			return err == nil
 		})
 	},
 })
 
 func prune(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
-	return each(ctx, env, args, func(root *os.Root, c candidate) error {
+	return each(ctx, env, args, func(held *hostfs.Dir, c candidate) error {
 		env.Printf("removing %s", c.name)
-		return root.Remove(c.name)
+		return held.Remove(c.name, c.id)
 	})
 }
 
 // each does something to every previewed file that is still what it was. It
 // goes on over a file that fails, and ends between two when ctx does.
-func each(ctx context.Context, env checks.Env, args checks.Args, do func(*os.Root, candidate) error) (checks.Findings, error) {
+func each(ctx context.Context, env checks.Env, args checks.Args, do func(*hostfs.Dir, candidate) error) (checks.Findings, error) {
 	s, err := look(ctx, env, args) // opens the directory again, with all that is asked of it
 	if err != nil {
 		return checks.Findings{}, err
 	}
 	defer s.close()
-	still, gone := same(s.root, env.Before)
+	still, gone := same(s.held, env.Before)
 	free := map[string]bool{}
 	for _, c := range s.chosen {
 		free[c.name] = true
@@ -79,7 +78,7 @@ func each(ctx context.Context, env checks.Env, args checks.Args, do func(*os.Roo
 			gone = append(gone, c.name)
 			continue
 		}
-		if err := do(s.root, c); err != nil {
+		if err := do(s.held, c); err != nil {
 			failed++
 			f.Detail = append(f.Detail, fmt.Sprintf("%s: %v", c.name, err))
 			continue
@@ -96,23 +95,23 @@ func each(ctx context.Context, env checks.Env, args checks.Args, do func(*os.Roo
 }
 
 // probe looks which of the previewed files are still there.
-func probe(env checks.Env, args checks.Args, there func(*os.Root, string) bool) (checks.Findings, error) {
+func probe(env checks.Env, args checks.Args, there func(*hostfs.Dir, string) bool) (checks.Findings, error) {
 	dir, err := directory(env, args)
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	root, err := os.OpenRoot(filepath.Join(env.Root, dir))
+	held, err := hold(env, dir)
 	if err != nil {
-		return checks.Findings{}, fmt.Errorf("opening the directory: %w", err)
+		return checks.Findings{}, err
 	}
-	defer root.Close()
+	defer held.Close() //nolint:errcheck // opened for looking
 	named, left := 0, 0
 	for _, f := range env.Before {
 		if f.Name != "identity" {
 			continue
 		}
 		named++
-		if there(root, f.Label) {
+		if there(held, f.Label) {
 			left++
 		}
 	}

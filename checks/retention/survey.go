@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/holders"
 )
@@ -70,33 +68,27 @@ type candidate struct {
 	name    string
 	size    int64
 	written time.Time
-	inode   uint64
-	device  uint64
+	id      hostfs.ID
 	mode    fs.FileMode
 	uid     int
 	gid     int
 }
 
-func candidateOf(name string, info fs.FileInfo) (candidate, bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return candidate{}, false
-	}
+func candidateOf(info hostfs.Info) candidate {
 	return candidate{
-		name: name, size: info.Size(), written: info.ModTime(), inode: stat.Ino, device: uint64(stat.Dev), mode: info.Mode().Perm(),
-		uid: int(stat.Uid), gid: int(stat.Gid),
-	}, true
+		name: info.Name, size: info.Size, written: info.Modified, id: info.ID, mode: info.Mode.Perm(), uid: info.UID, gid: info.GID,
+	}
 }
 
 // identity is what a file is known by again: one that was written, replaced or
 // touched since is another.
 func (c candidate) identity() string {
-	return fmt.Sprintf("%d:%d:%d:%d", c.device, c.inode, c.size, c.written.UnixNano())
+	return fmt.Sprintf("%s:%d:%d", c.id, c.size, c.written.UnixNano())
 }
 
 // A survey is what was found in a directory.
 type survey struct {
-	root   *os.Root
+	held   *hostfs.Dir
 	dir    string
 	chosen []candidate
 	left   []string // why a file of the pattern was left alone, a line each
@@ -104,7 +96,7 @@ type survey struct {
 }
 
 func (s *survey) close() {
-	s.root.Close() //nolint:errcheck // opened for looking
+	s.held.Close() //nolint:errcheck // opened for looking
 }
 
 func (s *survey) bytes() (total int64) {
@@ -121,16 +113,13 @@ func look(ctx context.Context, env checks.Env, args checks.Args) (*survey, error
 	if err != nil {
 		return nil, err
 	}
-	if err := allowed(env, dir); err != nil {
+	held, err := hold(env, dir)
+	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(filepath.Join(env.Root, dir))
-	if err != nil {
-		return nil, fmt.Errorf("opening the directory: %w", err)
-	}
-	s := &survey{root: root, dir: dir}
+	s := &survey{held: held, dir: dir}
 	if err := s.choose(ctx, env, args); err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, held.Close())
 	}
 	return s, nil
 }
@@ -149,23 +138,37 @@ func directory(env checks.Env, args checks.Args) (string, error) {
 	return filepath.Clean(roots[0]), nil
 }
 
-// allowed holds the directory to the site file's list. A link on the way to it
-// must lead to the same place, so the resolved path counts too.
-func allowed(env checks.Env, dir string) error {
-	if len(env.Site.Allow.RemoveUnder) == 0 {
-		return checks.NotHere{What: "the site file allows no removing: allow: {remove_under: [DIR]}"}
-	}
-	real, err := filepath.EvalSymlinks(filepath.Join(env.Root, dir))
-	if err != nil {
-		return fmt.Errorf("resolving the directory: %w", err)
-	}
+// hold opens the directory by going down from the root that the site file
+// allows, through no link and onto no other mount. What is done afterwards is
+// done in the directory that is held, whatever becomes of its path.
+func hold(env checks.Env, dir string) (*hostfs.Dir, error) {
+	allowed := ""
 	for _, root := range env.Site.Allow.RemoveUnder {
-		realRoot, err := filepath.EvalSymlinks(filepath.Join(env.Root, root))
-		if err == nil && below(real, realRoot) && below(dir, filepath.Clean(root)) {
-			return nil
+		if root = filepath.Clean(root); below(dir, root) && len(root) > len(allowed) {
+			allowed = root
 		}
 	}
-	return checks.Failed(checks.Denied, "%s is not below allow.remove_under of the site file (%s)", dir, strings.Join(env.Site.Allow.RemoveUnder, ", "))
+	switch {
+	case len(env.Site.Allow.RemoveUnder) == 0:
+		return nil, checks.NotHere{What: "the site file allows no removing: allow: {remove_under: [DIR]}"}
+	case allowed == "":
+		return nil, checks.Failed(checks.Denied, "%s is not below allow.remove_under of the site file (%s)",
+			dir, strings.Join(env.Site.Allow.RemoveUnder, ", "))
+	}
+	root, err := hostfs.OpenDir(filepath.Join(env.Root, allowed))
+	if err != nil {
+		return nil, fmt.Errorf("opening the directory that may be tidied: %w", err)
+	}
+	defer root.Close() //nolint:errcheck // opened for the way only
+	rel, err := filepath.Rel(allowed, dir)
+	if err != nil {
+		return nil, err
+	}
+	held, err := root.Descend(rel)
+	if err != nil {
+		return nil, fmt.Errorf("opening the directory: %w", err)
+	}
+	return held, nil
 }
 
 func below(dir, root string) bool {
@@ -176,9 +179,9 @@ func (s *survey) choose(ctx context.Context, env checks.Env, args checks.Args) e
 	if err := s.others(); err != nil {
 		return err
 	}
-	entries, err := s.list()
+	entries, err := s.held.Names(mostEntries)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing the directory: %w", err)
 	}
 	now := time.Now()
 	if env.Now != nil {
@@ -206,49 +209,30 @@ func (s *survey) choose(ctx context.Context, env checks.Env, args checks.Args) e
 // others refuses a directory that somebody else may change: they could put
 // anything in the place of what the preview named.
 func (s *survey) others() error {
-	info, err := s.root.Stat(".")
+	info, err := s.held.Info()
 	if err != nil {
 		return fmt.Errorf("looking at the directory: %w", err)
 	}
-	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if info.Mode.Perm()&0o002 != 0 && info.Mode&fs.ModeSticky == 0 {
 		return checks.Failed(checks.Denied, "%s can be changed by everybody: chmod o-w", s.dir)
 	}
 	return nil
 }
 
-func (s *survey) list() ([]string, error) {
-	d, err := s.root.Open(".")
-	if err != nil {
-		return nil, fmt.Errorf("listing the directory: %w", err)
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(mostEntries)
-	if err != nil && len(names) == 0 && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("listing the directory: %w", err)
-	}
-	if len(names) == mostEntries {
-		return nil, checks.Failed(checks.Limit, "%s has more than %d entries", s.dir, mostEntries)
-	}
-	return names, nil
-}
-
 // fit is a regular file, old enough, that nobody has open and that has one name
 // only.
 func (s *survey) fit(name string, held map[holders.File][]holders.Holder, before time.Time) (candidate, bool) {
-	info, err := s.root.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
+	info, err := s.held.Stat(name)
+	if err != nil || !info.IsRegular() || !info.Modified.Before(before) {
 		return candidate{}, false
 	}
-	c, ok := candidateOf(name, info)
-	if !ok {
-		return c, false
-	}
-	if who := held[holders.File{Device: c.device, Inode: c.inode}]; len(who) > 0 {
+	c := candidateOf(info)
+	if who := held[holders.File{Device: c.id.Dev, Inode: c.id.Ino}]; len(who) > 0 {
 		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: %s has it open", name, who[0]))
 		return c, false
 	}
-	if stat := info.Sys().(*syscall.Stat_t); stat.Nlink > 1 {
-		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: it has %d names", name, stat.Nlink))
+	if info.Links > 1 {
+		s.left = append(s.left, fmt.Sprintf("careful: %s is left alone: it has %d names", name, info.Links))
 		return c, false
 	}
 	return c, true
@@ -275,14 +259,14 @@ func (s *survey) preview(verb string) checks.Findings {
 
 // same are the files of the confirmed preview that are still what they were;
 // gone are those that are not.
-func same(root *os.Root, before []fact.Fact) (still []candidate, gone []string) {
+func same(held *hostfs.Dir, before []fact.Fact) (still []candidate, gone []string) {
 	for _, f := range before {
 		if f.Name != "identity" {
 			continue
 		}
-		info, err := root.Lstat(f.Label)
-		if err == nil && info.Mode().IsRegular() {
-			if c, ok := candidateOf(f.Label, info); ok && c.identity() == f.Text {
+		info, err := held.Stat(f.Label)
+		if err == nil && info.IsRegular() {
+			if c := candidateOf(info); c.identity() == f.Text {
 				still = append(still, c)
 				continue
 			}

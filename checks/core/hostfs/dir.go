@@ -164,11 +164,8 @@ func (d *Dir) same(name string, id ID) error {
 	return nil
 }
 
-// Touch sets when an entry was last written. No link is followed.
-func (d *Dir) Touch(name string, at time.Time) error {
-	if err := d.single(name); err != nil {
-		return err
-	}
+// touch sets when an entry was last written. No link is followed.
+func (d *Dir) touch(name string, at time.Time) error {
 	times := []unix.Timespec{{Nsec: unix.UTIME_NOW}, unix.NsecToTimespec(at.UnixNano())}
 	if err := unix.UtimesNanoAt(d.fd(), name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return failed("touch", d.join(name), err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,7 @@ type Attributes struct {
 	Mode     fs.FileMode // permission bits
 	UID, GID int         // owner; -1 leaves what a new file has
 	Replace  bool        // over what has the name already
+	Modified time.Time   // when it was last written; the zero time leaves now
 }
 
 // Write puts a whole file under a name of the held folder, durably.
@@ -77,12 +79,28 @@ func (d *Dir) Create(name string) (*Pending, error) {
 	if err := d.single(name); err != nil {
 		return nil, err
 	}
-	temp := "." + name[:min(len(name), 200)] + ".opsdeck-" + strings.ToLower(rand.Text()[:12])
+	temp := "." + name[:min(len(name), 200)] + tempMark + strings.ToLower(rand.Text()[:tempRandom])
 	fd, err := openat(d.fd(), temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, failed("create", d.join(name), err)
 	}
 	return &Pending{File: os.NewFile(uintptr(fd), d.join(temp)), dir: d, name: name, temp: temp}, nil
+}
+
+// The temporary name of NAME is .NAME.opsdeck-RANDOM.
+const (
+	tempMark   = ".opsdeck-"
+	tempRandom = 12
+)
+
+// Unfinished is the name for which a temporary name was made, if it is one: a
+// file of a process that was killed before it could end it.
+func Unfinished(temp string) (name string, ok bool) {
+	at := len(temp) - tempRandom - len(tempMark)
+	if at < 2 || temp[0] != '.' || temp[at:at+len(tempMark)] != tempMark {
+		return "", false
+	}
+	return temp[1:at], true
 }
 
 // Commit makes the file durable and gives it its name. After an error nothing
@@ -108,6 +126,11 @@ func (p *Pending) give(as Attributes) error {
 	}
 	if err := p.Chmod(as.Mode); err != nil {
 		return err
+	}
+	if !as.Modified.IsZero() {
+		if err := p.dir.touch(p.temp, as.Modified); err != nil {
+			return err
+		}
 	}
 	return p.Sync()
 }
