@@ -21,6 +21,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/calendar"
 	"github.com/advanced-lms/opsdeck/checks/certbot"
 	"github.com/advanced-lms/opsdeck/checks/command"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/docker"
 	"github.com/advanced-lms/opsdeck/checks/documents"
 	"github.com/advanced-lms/opsdeck/checks/files"
@@ -54,6 +55,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	crash.Begin()
+	defer crash.Recover()
+	crash.Point("main")
 	// State, reports and logs are for their owner alone.
 	syscall.Umask(0o077)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

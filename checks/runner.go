@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -151,6 +152,7 @@ func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace tim
 	go func() {
 		defer after()
 		defer r.returned(c.ID)
+		defer crash.Recover()
 		done <- r.guarded(ctx, c, do, env)
 	}()
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/calendar/civil"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // ErrNoActions is why a session without Actions changes nothing.
@@ -161,7 +162,7 @@ func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result
 	if err := l.append(it.ID, attempt, armed); err != nil {
 		return err
 	}
-	crash("after-armed")
+	crash.Point("after-armed")
 	return nil
 }
 
@@ -233,12 +234,12 @@ func (s Seat) Approve(item, typed string, seen Hash) error {
 	if err := l.append(item, attempt, ActionConfirmed{Typed: l.line(strings.TrimSpace(typed)), Preview: seen}); err != nil {
 		return err
 	}
-	crash("after-confirmed")
+	crash.Point("after-confirmed")
 	claim := ActionClaimed{Locks: a.Armed.Preview.Locks, Fingerprint: a.Armed.Preview.Fingerprint}
 	if err := l.append(item, attempt, claim); err != nil {
 		return err
 	}
-	crash("after-claimed")
+	crash.Point("after-claimed")
 	return l.beginDeed(item, attempt, *a.Armed, check)
 }
 
@@ -318,6 +319,7 @@ func (s Seat) Cancel(item, reason string) error {
 // endDeed asks a step to end, and ends it. Nobody waits for it.
 func (l *Local) endDeed(step string) {
 	l.tasks.Go(func() {
+		defer crash.Recover()
 		ctx, cancel := context.WithTimeout(l.ctx, cancelTimeout)
 		defer cancel()
 		l.o.Actions.Deeds.Cancel(ctx, step) //nolint:errcheck // whether it is gone is seen by looking at it

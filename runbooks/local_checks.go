@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // Start runs one check, or begins a hold.
@@ -55,6 +56,7 @@ func (l *Local) startItem(id string) error {
 	l.running[id] = cancel
 	who := l.who
 	l.tasks.Go(func() {
+		defer crash.Recover()
 		result := l.o.Runner.Run(ctx, check)
 		l.finish(ctx, who, id, attempt, result)
 	})

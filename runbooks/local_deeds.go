@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // beginDeed writes the intent down before anything is changed, and begins.
@@ -28,16 +29,16 @@ func (l *Local) beginDeed(item string, attempt int, armed ActionArmed, check che
 	if err := l.append(item, attempt, intent); err != nil {
 		return err // nothing was begun, and nothing can be recorded
 	}
-	crash("after-intent")
+	crash.Point("after-intent")
 	started, err := deeds.Start(step)
 	if err != nil {
 		return l.neverBegan(item, attempt, err)
 	}
-	crash("after-spawn")
+	crash.Point("after-spawn")
 	if err := l.append(item, attempt, started); err != nil {
 		return err // the step goes on; its result file will tell
 	}
-	crash("after-started")
+	crash.Point("after-started")
 	l.watchDeed(item, attempt, step, l.who)
 	return nil
 }
@@ -68,6 +69,7 @@ func (l *Local) neverBegan(item string, attempt int, cause error) error {
 func (l *Local) watchDeed(item string, attempt int, step string, who Actor) {
 	l.running[item] = func() {} // what stops a deed is Deeds.Cancel
 	l.tasks.Go(func() {
+		defer crash.Recover()
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		for {
@@ -94,7 +96,7 @@ func (l *Local) outcome(item string, attempt int, who Actor, outcome ActionFinis
 	if !l.record(who, item, attempt, outcome) {
 		return
 	}
-	crash("after-outcome")
+	crash.Point("after-outcome")
 	l.verify(item, attempt, who)
 }
 
@@ -107,7 +109,7 @@ func (l *Local) verify(item string, attempt int, who Actor) {
 	if !l.record(who, item, attempt, ActionVerified{Result: seen}) {
 		return
 	}
-	crash("after-verified")
+	crash.Point("after-verified")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.who = who
@@ -182,7 +184,7 @@ func (l *Local) lost(item string, attempt int, who Actor, status DeedStatus) {
 // probeLater looks at an interrupted action without making anybody wait. The
 // caller holds mu.
 func (l *Local) probeLater(item string, attempt int, who Actor) {
-	l.tasks.Go(func() { l.resolveByProbe(item, attempt, who) })
+	l.tasks.Go(func() { defer crash.Recover(); l.resolveByProbe(item, attempt, who) })
 }
 
 // resolveByProbe resolves an interrupted action if the look from outside can
@@ -238,7 +240,7 @@ func (l *Local) adopt() {
 		case a.Outcome != nil:
 			who := a.Actor
 			l.running[it.ID] = func() {}
-			l.tasks.Go(func() { l.verify(it.ID, a.N, who) })
+			l.tasks.Go(func() { defer crash.Recover(); l.verify(it.ID, a.N, who) })
 		default:
 			l.watchDeed(it.ID, a.N, a.Intent.Step, a.Actor)
 			if it.State == Cancelling { // who asked may have died before it was told

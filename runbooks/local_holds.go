@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -30,6 +31,7 @@ func (l *Local) watchHold(it Item, attempt int, who Actor) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	l.running[it.ID] = cancel
 	l.tasks.Go(func() {
+		defer crash.Recover()
 		for l.watching(it.ID, attempt) {
 			next := l.nextSample(it.ID)
 			select {

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // hungUp is closed when the terminal is gone. Most decks are told so by a
@@ -19,6 +21,7 @@ func hungUp(terminal uintptr) (gone <-chan struct{}, release func(), err error) 
 	hung, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer crash.Recover()
 		for {
 			watched := []unix.PollFd{{Fd: int32(terminal)}, {Fd: int32(wake.Fd()), Events: unix.POLLIN}} // a hang-up is told unasked
 			_, err := unix.Poll(watched, -1)

@@ -96,6 +96,11 @@ func (p *painter) leave() {
 		p.log.Error("painter panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		p.err = fmt.Errorf("internal error, the terminal has been restored: %v", r)
 	}
+	p.giveBack()
+}
+
+// giveBack leaves the terminal's screen as it was found; nothing is drawn any more.
+func (p *painter) giveBack() {
 	if err := p.out.finish([]byte(restore)); err != nil {
 		p.log.Warn("restoring the terminal failed", "error", err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/term"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // patience is how long the deck may take to end. A stalled SSH line blocks the
@@ -32,17 +34,20 @@ func Run(ctx context.Context, d Deps) error {
 		return fmt.Errorf("showing the deck: %w", err)
 	}
 	defer unraw()
+	defer crash.AtEnd(unraw)()
 	gone, release, err := hungUp(keys.Fd())
 	if err != nil {
 		return fmt.Errorf("showing the deck: %w", err)
 	}
 	defer release()
 	m := newModel(ctx, d)
-	go m.painter.run()
+	defer crash.AtEnd(m.painter.giveBack)()
+	go func() { defer crash.Recover(); m.painter.run() }()
 	done := make(chan struct{})
 	var result error // of the program; read after done
 	go func() {
 		defer close(done)
+		defer crash.Recover()
 		result = m.start(keys)
 	}()
 	select {
@@ -96,6 +101,7 @@ func (m *Model) start(keys Terminal) (err error) {
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
+		defer crash.Recover()
 		m.follow(ctx, program, resized)
 	}()
 	defer func() { stop(); <-followed }()

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // pipes are a command's standard input and outputs. Package os/exec would do
@@ -44,7 +46,8 @@ func (p *pipes) output(to io.Writer) (*os.File, error) {
 	}
 	p.theirs, p.ours = append(p.theirs, w), append(p.ours, r)
 	p.copied.Go(func() {
-		defer r.Close()       //nolint:errcheck // opened for reading; closing tells the command to stop
+		defer r.Close() //nolint:errcheck // opened for reading; closing tells the command to stop
+		defer crash.Recover()
 		_, _ = io.Copy(to, r) // the stream keeps its writer's error; ours is the end of the pipe
 	})
 	return w, nil
@@ -60,6 +63,7 @@ func (p *pipes) input(from io.Reader) (*os.File, error) {
 	p.theirs, p.ours = append(p.theirs, r), append(p.ours, w)
 	go func() {
 		defer w.Close() //nolint:errcheck // the command has what it read
+		defer crash.Recover()
 		_, err := io.Copy(w, from)
 		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, fs.ErrClosed) { // it need not read all, as head does not
 			p.mu.Lock()
@@ -81,7 +85,7 @@ func (p *pipes) started() {
 // still be near, and closes them. It reports the error of the input.
 func (p *pipes) drain(within time.Duration) error {
 	done := make(chan struct{})
-	go func() { p.copied.Wait(); close(done) }()
+	go func() { defer crash.Recover(); p.copied.Wait(); close(done) }()
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // A process is a command under way: its leader, which is the process started
@@ -55,7 +56,7 @@ func (x *executor) start(path string, call checks.Call) (*process, error) {
 		p.pipes.close()
 		return nil, startError(path, err)
 	}
-	go p.watch()
+	go func() { defer crash.Recover(); p.watch() }()
 	return p, nil
 }
 
@@ -71,7 +72,7 @@ func (p *process) fork() error {
 	defer syscall.Umask(syscall.Umask(mask))
 	p.mu.Lock() // a sweep must not take the new child for an orphan
 	defer p.mu.Unlock()
-	err := p.cmd.Start()
+	err := crash.Start(p.cmd.Start)
 	if err == nil {
 		p.leaders[p.cmd.Process.Pid] = true
 	}
@@ -129,7 +130,7 @@ func (p *process) finish(ctx context.Context) (checks.Output, error) {
 	if !p.ends(dying) {
 		out := p.output(left)
 		p.pipes.close()
-		go p.reap() // it must not stay a zombie, should it ever die
+		go func() { defer crash.Recover(); p.reap() }() // it must not stay a zombie, should it ever die
 		out.Left = append(out.Left, fmt.Sprintf("%d %s (cannot be ended)", p.cmd.Process.Pid, p.name()))
 		return out, checks.Failed(checks.Timeout, "%s does not die: it waits in the kernel: %w", p.name(), why)
 	}

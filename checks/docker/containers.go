@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // The labels that compose, version 1 and 2, puts on its containers.
@@ -73,6 +74,7 @@ func (s *Server) containers(ctx context.Context, project string) ([]inspected, e
 	group.SetLimit(atOnce)
 	for _, item := range listed {
 		group.Go(func() error {
+			defer crash.Recover()
 			c, err := s.inspect(inner, item.ID)
 			if err != nil {
 				return err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -143,6 +144,7 @@ func (s *Server) read(ctx context.Context, all []inspected) (map[string]usage, e
 			continue
 		}
 		group.Go(func() error {
+			defer crash.Recover()
 			u, err := s.usage(inner, c)
 			switch {
 			case gone(err):

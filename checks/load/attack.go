@@ -14,6 +14,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/tlscert/trust"
 )
 
@@ -68,7 +69,7 @@ func newAttack(env checks.Env, l checks.Load) (*attack, error) {
 func (a *attack) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := a.env.Dialer.DialContext(ctx, network, address)
 	if err == nil {
-		context.AfterFunc(a.cut, func() { conn.Close() })
+		context.AfterFunc(a.cut, func() { defer crash.Recover(); conn.Close() })
 	}
 	return conn, err
 }
@@ -127,7 +128,7 @@ func (c counted) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) 
 func (a *attack) all(ctx context.Context, m *measured) error {
 	l := a.load
 	attacker := vegeta.NewAttacker(vegeta.Client(a.client), vegeta.Workers(uint64(min(10, l.Users))), vegeta.MaxWorkers(uint64(l.Users)), vegeta.MaxBody(0))
-	defer context.AfterFunc(ctx, func() { attacker.Stop(); a.end() })()
+	defer context.AfterFunc(ctx, func() { defer crash.Recover(); attacker.Stop(); a.end() })()
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: l.URL, Header: a.header})
 	pace := counted{vegeta.ConstantPacer{Freq: l.Rate, Per: time.Second}, uint64(l.Total())}
 	said, reported := time.Now(), time.Now()

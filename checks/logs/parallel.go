@@ -4,6 +4,8 @@ import (
 	"io"
 	"runtime"
 	"sync"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 const (
@@ -38,6 +40,7 @@ func (s *scan) read(src io.Reader, stream int) error {
 		}
 		workers[i] = w
 		done.Go(func() {
+			defer crash.Recover()
 			w.reader.reset(part)
 			w.lines(stream)
 		})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -166,7 +167,7 @@ func backends(ctx context.Context, env checks.Env, u directive, f *checks.Findin
 	failed := make([]error, len(addresses))
 	var done sync.WaitGroup
 	for i, address := range addresses {
-		done.Go(func() { failed[i] = reach(ctx, env.Dialer, address) })
+		done.Go(func() { defer crash.Recover(); failed[i] = reach(ctx, env.Dialer, address) })
 	}
 	done.Wait()
 	if ctx.Err() != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // actingServer is the connection of an action: the item's own, else "maintain"
@@ -72,7 +73,7 @@ func (s *Server) act(ctx context.Context, d deed, do func(context.Context, *pgx.
 	defer s.acts.Store(false)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.life, func() { defer crash.Recover(); cancel() })()
 	conn, err := pgx.ConnectConfig(ctx, s.actingConfig(d))
 	if err != nil {
 		return s.explain(ctx, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // restoreOptions leave out what belongs to the server that was dumped.
@@ -83,6 +84,7 @@ func (p *restorePlan) runFed(ctx context.Context, env checks.Env, call checks.Ca
 	from, to := io.Pipe()
 	fed := make(chan error, 1)
 	go func() {
+		defer crash.Recover()
 		err := p.copyDump(content, to)
 		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			end()

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // damageOf says how a file is damaged; "" for any other error.
@@ -78,6 +79,7 @@ func (d *dumpFile) scanArchive(ctx context.Context, env checks.Env, p Program, c
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer crash.Recover()
 		out, runErr = env.Exec(ctx, call)
 		into.Close() //nolint:errcheck // never fails
 	}()

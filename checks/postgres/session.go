@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 const (
@@ -79,7 +80,7 @@ func (s *Server) read(ctx context.Context, what, more, end string, do func(conte
 // and when the Server is closed.
 func (s *Server) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
+	stop := context.AfterFunc(s.life, func() { defer crash.Recover(); cancel() })
 	done := func() { stop(); cancel() }
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // progressSQL finds the session in whichever view reports on what it does.
@@ -44,7 +46,7 @@ func (l *labour) follow(ctx context.Context, pid uint32) *follower {
 		f.total += max(j.size, 1)
 	}
 	ctx, f.cancel = context.WithCancel(ctx)
-	go f.run(ctx)
+	go func() { defer crash.Recover(); f.run(ctx) }()
 	return f
 }
 

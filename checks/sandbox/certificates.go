@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // dueIn is how long the sandbox's certificate still has: inside the guide's 30
@@ -86,15 +88,16 @@ func serveTLS(ctx context.Context, cert func(*tls.ClientHelloInfo) (*tls.Certifi
 	if err != nil {
 		return "", fmt.Errorf("starting the sandbox's TLS listener: %w", err)
 	}
-	context.AfterFunc(ctx, func() { l.Close() })
+	context.AfterFunc(ctx, func() { defer crash.Recover(); l.Close() })
 	go func() {
+		defer crash.Recover()
 		for {
 			conn, err := l.Accept()
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			if err == nil {
-				go shake(conn)
+				go func() { defer crash.Recover(); shake(conn) }()
 			}
 		}
 	}()

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // marker is the file that tells a sandbox's directory from any other: the
@@ -54,7 +56,7 @@ func hireJanitor(argv []string, dir string) (dismiss func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the janitor's lifeline: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := crash.Start(cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting the sandbox's janitor: %w", err)
 	}
 	return func() {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // processes are the sandbox's children. Each dies with this process
@@ -23,6 +25,7 @@ type processes struct {
 func newProcesses() *processes {
 	p := &processes{jobs: make(chan func())}
 	go func() {
+		defer crash.Recover()
 		runtime.LockOSThread()
 		for job := range p.jobs {
 			job()
@@ -38,7 +41,7 @@ func (p *processes) start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	failed := make(chan error, 1)
-	p.jobs <- func() { failed <- cmd.Start() }
+	p.jobs <- func() { failed <- crash.Start(cmd.Start) }
 	if err := <-failed; err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func (p *processes) stop() {
 }
 
 func end(cmd *exec.Cmd) {
-	kill := time.AfterFunc(2*time.Second, func() { signalGroup(cmd.Process, syscall.SIGKILL) })
+	kill := time.AfterFunc(2*time.Second, func() { defer crash.Recover(); signalGroup(cmd.Process, syscall.SIGKILL) })
 	defer kill.Stop()
 	signalGroup(cmd.Process, syscall.SIGTERM)
 	cmd.Wait() //nolint:errcheck // it was told to end; how it ended does not matter

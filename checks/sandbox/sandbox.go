@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/acme"
 	"github.com/advanced-lms/opsdeck/checks/sandbox/pgserver"
 )
@@ -130,9 +131,10 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 	pages := &platform{closedBy: filepath.Join(s.Dir, "maintenance.flag"), requests: earlierRequests, errors: earlierErrors, databaseUp: func() bool { return addr.postgres != "" }, redisUp: func() bool { return addr.redis != "" }}
 
 	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.startPostgres(ctx, opts, &addr, &mu, say) })
-	group.Go(func() error { return s.startRedis(gctx, &addr, &mu, say) })
+	group.Go(func() error { defer crash.Recover(); return s.startPostgres(ctx, opts, &addr, &mu, say) })
+	group.Go(func() error { defer crash.Recover(); return s.startRedis(gctx, &addr, &mu, say) })
 	group.Go(func() (err error) {
+		defer crash.Recover()
 		say("writing a day of logs and five nights of backups")
 		if err := writeLogs(filepath.Join(s.Dir, "log"), now); err != nil {
 			return err
@@ -142,7 +144,7 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 		}
 		return writeBackups(filepath.Join(s.Dir, "backups"), now)
 	})
-	group.Go(func() (err error) { return s.startWeb(ctx, pages, now, &addr, &mu, say) })
+	group.Go(func() (err error) { defer crash.Recover(); return s.startWeb(ctx, pages, now, &addr, &mu, say) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -151,8 +153,8 @@ func (s *Sandbox) start(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
-	go visitors(ctx, addr.web)
-	go keepLogging(ctx, filepath.Join(s.Dir, "log"))
+	go func() { defer crash.Recover(); visitors(ctx, addr.web) }()
+	go func() { defer crash.Recover(); keepLogging(ctx, filepath.Join(s.Dir, "log")) }()
 	var err error
 	s.Site, err = writeSite(addr)
 	say("ready")

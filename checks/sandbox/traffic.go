@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 //go:embed schema.sql
@@ -62,7 +64,7 @@ func traffic(ctx context.Context, dsn string) {
 		{"lms-batch", holdLock},
 		{"lms-worker", waitForLock},
 	} {
-		go w.run(ctx, dsn)
+		go func() { defer crash.Recover(); w.run(ctx, dsn) }()
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // slowAnswer is how long the slow endpoint takes: over the usual half second
@@ -47,8 +49,8 @@ func (p *platform) serve(ctx context.Context) (base string, err error) {
 		return "", fmt.Errorf("starting the sandbox's web server: %w", err)
 	}
 	srv := &http.Server{Handler: p.routes(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	go srv.Serve(l) //nolint:errcheck // ends with ErrServerClosed when ctx does
-	context.AfterFunc(ctx, func() { srv.Close() })
+	go func() { defer crash.Recover(); srv.Serve(l) }() //nolint:errcheck // ends with ErrServerClosed when ctx does
+	context.AfterFunc(ctx, func() { defer crash.Recover(); srv.Close() })
 	return "http://" + l.Addr().String(), nil
 }
 

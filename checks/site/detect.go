@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
@@ -48,7 +49,7 @@ func Detect(ctx context.Context, h Host, reg *checks.Registry) *Site {
 	}
 	found := make(chan []checks.Connection, 3)
 	for _, probe := range []func(context.Context) []checks.Connection{h.postgres, h.redis, h.docker} {
-		go func() { found <- probe(ctx) }()
+		go func() { defer crash.Recover(); found <- probe(ctx) }()
 	}
 	s.Logs, s.Backups = h.logs(), h.backups()
 	if config := "/etc/nginx/nginx.conf"; len(h.glob(config)) > 0 {

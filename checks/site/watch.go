@@ -9,6 +9,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 const (
@@ -32,6 +33,7 @@ func Watch(ctx context.Context, path string, reg *checks.Registry, env func(stri
 	last := digest(path)
 	go func() {
 		defer close(updates)
+		defer crash.Recover()
 		for changed(ctx, path) {
 			now := digest(path)
 			if now == last {

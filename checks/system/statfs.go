@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // size is what a file system says of itself, in bytes and inodes.
@@ -72,6 +74,7 @@ func (c *sizeCalls) start(path string) *sizeCall {
 	call := &sizeCall{done: make(chan struct{})}
 	c.out[path] = call
 	go func() {
+		defer crash.Recover()
 		call.size, call.err = c.ask(path)
 		c.mu.Lock()
 		delete(c.out, path)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/nginx"
 )
@@ -58,7 +59,7 @@ func compare(ctx context.Context, env checks.Env, servers []nginx.TLSServer) (fo
 	}
 	var all sync.WaitGroup
 	for i := range found {
-		all.Go(func() { found[i].ask(ctx, env) })
+		all.Go(func() { defer crash.Recover(); found[i].ask(ctx, env) })
 	}
 	all.Wait()
 	return found, left, ctx.Err()

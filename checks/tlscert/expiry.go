@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/tlscert/trust"
 )
@@ -86,7 +87,7 @@ func expiry(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		if name := args.Text("server_name"); name != "" {
 			t.name = name
 		}
-		all.Go(func() { results[i] = look(ctx, env, t, roots) })
+		all.Go(func() { defer crash.Recover(); results[i] = look(ctx, env, t, roots) })
 	}
 	all.Wait()
 	if errors.Is(ctx.Err(), context.Canceled) {

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // A target is where a certificate is served, and how TLS begins there.
@@ -105,7 +106,7 @@ func (t target) handshake(ctx context.Context, dialer *net.Dialer, config *tls.C
 			return false, err
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	stop := context.AfterFunc(ctx, func() { defer crash.Recover(); raw.Close() })
 	defer stop()
 	if t.start != nil {
 		if err := t.start(raw); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -197,7 +198,7 @@ func (m *Monitor) startDue(ctx context.Context, running *sync.WaitGroup) time.Du
 		e.again = false
 		e.state.Running = now
 		next = earlier(next, now.Add(e.state.Check.Deadline()))
-		running.Go(func() { m.sample(ctx, e) })
+		running.Go(func() { defer crash.Recover(); m.sample(ctx, e) })
 	}
 	if news {
 		m.publish(now)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -42,7 +43,7 @@ func connect(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 	defer cancel()
 	var all sync.WaitGroup
 	for i, target := range targets {
-		all.Go(func() { took[i], errs[i] = dial(soon, env.Dialer, target) })
+		all.Go(func() { defer crash.Recover(); took[i], errs[i] = dial(soon, env.Dialer, target) })
 	}
 	all.Wait()
 	if errors.Is(ctx.Err(), context.Canceled) {

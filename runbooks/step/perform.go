@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // Why a deed's context ended.
@@ -42,7 +43,7 @@ func (p *process) perform(ctx context.Context, act Act) (Outcome, error) {
 		cancel(errAsked)
 	}
 	watching := make(chan struct{})
-	go func() { defer close(watching); p.watch(ctx, cancel) }()
+	go func() { defer close(watching); defer crash.Recover(); p.watch(ctx, cancel) }()
 	began := time.Now()
 	live := &shared{to: p.wrap(p.out)}
 	shown := &progress{folder: p.Folder}
@@ -102,7 +103,7 @@ func (p *process) await(ctx context.Context, act Act, own checks.Own) checks.Res
 		return p.failed(checks.Other, "nothing was done: before it began, "+context.Cause(ctx).Error())
 	}
 	done := make(chan checks.Result, 1)
-	go func() { done <- p.guarded(ctx, act, own) }()
+	go func() { defer crash.Recover(); done <- p.guarded(ctx, act, own) }()
 	select {
 	case result := <-done:
 		return result
@@ -126,7 +127,7 @@ func (p *process) guarded(ctx context.Context, act Act, own checks.Own) (result 
 			result = p.failed(checks.Internal, fmt.Sprintf("%s panicked: %v (the stack is in %s)", p.in.Module, reason, p.path(logFile)))
 		}
 	}()
-	crash("step-in-act")
+	crash.Point("step-in-act")
 	return act(ctx, p.in, own)
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // Act does what an intent says. It is given what an action has to itself, and
@@ -71,9 +72,9 @@ func Main(ctx context.Context, f Folder, wrap func(io.Writer) io.Writer, act Act
 		return err
 	}
 	outcome.Started = began
-	crash("step-before-result")
+	crash.Point("step-before-result")
 	err = p.deliver(outcome)
-	crash("step-after-result")
+	crash.Point("step-after-result")
 	return err
 }
 
@@ -108,12 +109,12 @@ func (p *process) prepare() (began time.Time, err error) {
 	if err != nil {
 		return began, err
 	}
-	crash("step-before-started")
+	crash.Point("step-before-started")
 	began = time.Now()
 	if err := p.write(cardFile, begun{self, began}); err != nil {
 		return began, fmt.Errorf("recording the start: %w", err)
 	}
-	crash("step-after-started")
+	crash.Point("step-after-started")
 	return began, nil
 }
 

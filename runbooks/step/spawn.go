@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 const (
@@ -67,13 +68,13 @@ func (f Folder) Spawn(argv, env []string) (Card, error) {
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	closeInherited()
-	err = errors.Join(cmd.Start(), theirs.Close())
+	err = errors.Join(crash.Start(cmd.Start), theirs.Close())
 	if err != nil {
 		return Card{}, fmt.Errorf("starting the step: %w", err)
 	}
 	why := hear(ready)
 	if why == nil {
-		go cmd.Wait() //nolint:errcheck // reaps it, if we live longer
+		go func() { defer crash.Recover(); cmd.Wait() }() //nolint:errcheck // reaps it, if we live longer
 	} else {
 		cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
 		cmd.Wait()         //nolint:errcheck // it has said why

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -43,7 +44,7 @@ func dial(ctx context.Context, socket, version, tty string) (*link, error) {
 		return nil, err
 	}
 	l := &link{conn: conn, waiting: map[uint64]chan frame{}, pushes: map[uint64]func(news){}, early: map[uint64][]news{}, gone: make(chan struct{})}
-	go l.read()
+	go func() { defer crash.Recover(); l.read() }()
 	var w welcome
 	if err := l.call(greeting, "hello", 0, hello{Protocol: protocol, Version: version, TTY: tty}, &w); err != nil {
 		if greeting.Err() != nil && ctx.Err() == nil {

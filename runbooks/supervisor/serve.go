@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -62,7 +63,7 @@ func (s *server) serve(ctx context.Context, conn *net.UnixConn, accepted time.Du
 		return
 	}
 	defer s.dismiss(c)
-	s.tasks.Go(c.write)
+	s.tasks.Go(func() { defer crash.Recover(); c.write() })
 	if err := s.greet(c, in); err != nil {
 		s.o.Log.Warn("a client did not introduce itself", "error", err)
 		return
@@ -226,6 +227,7 @@ func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.W
 	case "events":
 		calls.Go(func() {
 			defer done()
+			defer crash.Recover()
 			s.record(c, f)
 		})
 		return
@@ -251,6 +253,7 @@ func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.W
 	}
 	calls.Go(func() {
 		defer done()
+		defer crash.Recover()
 		result, err := do(ctx, f.Method, r.local.As(c.who), d)
 		s.tell(r) // what was recorded is told before the answer says so
 		c.answer(f.ID, result, err)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/identity"
 )
@@ -113,10 +114,10 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 		turning: make(chan struct{}, ownerPlaces), pace: pace{},
 	}
 	s.adopt(ctx)
-	s.tasks.Go(func() { s.accept(ctx, listener) })
-	s.tasks.Go(func() { s.retire(ctx, cancel) })
-	s.tasks.Go(func() { s.watchClock(ctx) })
-	s.tasks.Go(func() { s.heal(ctx) })
+	s.tasks.Go(func() { defer crash.Recover(); s.accept(ctx, listener) })
+	s.tasks.Go(func() { defer crash.Recover(); s.retire(ctx, cancel) })
+	s.tasks.Go(func() { defer crash.Recover(); s.watchClock(ctx) })
+	s.tasks.Go(func() { defer crash.Recover(); s.heal(ctx) })
 	ready()
 	<-ctx.Done()
 	listener.Close() //nolint:errcheck // it is being closed either way
@@ -157,7 +158,7 @@ func (s *server) accept(ctx context.Context, l *net.UnixListener) {
 			}
 			return
 		}
-		s.tasks.Go(func() { s.serve(ctx, conn, accepted) })
+		s.tasks.Go(func() { defer crash.Recover(); s.serve(ctx, conn, accepted) })
 	}
 }
 
@@ -253,6 +254,6 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()
-	s.tasks.Go(func() { s.tend(r) })
+	s.tasks.Go(func() { defer crash.Recover(); s.tend(r) })
 	return r, nil
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
@@ -94,7 +95,7 @@ func (c *Client) Open(ctx context.Context, book runbooks.Runbook, section string
 		s.stop()
 		return nil, err
 	}
-	s.tasks.Go(s.keep)
+	s.tasks.Go(func() { defer crash.Recover(); s.keep() })
 	return s, nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // startTimeout is how long a supervisor may take until it can be connected to.
@@ -38,12 +40,12 @@ func Spawn(ctx context.Context, dir string, args ...string) error {
 	cmd.Args[0] = "opsdeck"
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = "/", log, log, []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	err = crash.Start(cmd.Start)
 	theirs.Close() //nolint:errcheck // our copy of the other end
 	if err != nil {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}
-	go cmd.Wait() //nolint:errcheck // whoever started it reaps it, if it lives longer
+	go func() { defer crash.Recover(); cmd.Wait() }() //nolint:errcheck // whoever started it reaps it, if it lives longer
 	return waitReady(ctx, ready)
 }
 

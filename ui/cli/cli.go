@@ -101,7 +101,8 @@ evidence that nobody can quietly change. Without a command it opens the deck.
 
 Exit codes: 0 ok, 1 worst is warn, 2 worst is crit or failed, 3 unknown,
 pending or interrupted, 64 usage, 65 bad runbook or site file, 70 internal
-error, 73 cannot write state.`,
+error (a panic too), 73 cannot write state, 134 (SIGABRT) a crash that cannot be
+recovered. The trace of either is in opsdeck.log in the state directory.`,
 		Args:          none,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/checks/watch"
 	"github.com/advanced-lms/opsdeck/runbooks/identity"
@@ -54,12 +55,15 @@ func (p *program) deck(ctx context.Context) error {
 	monitor := watch.NewMonitor(w.runner, s.Checks(p.registry))
 	notices := make(chan pane.NoticeMsg)
 	var background sync.WaitGroup
-	background.Go(func() { monitor.Run(ctx) }) //nolint:errcheck // it ends with ctx and never fails
+	background.Go(func() { defer crash.Recover(); monitor.Run(ctx) }) //nolint:errcheck // it ends with ctx and never fails
 	if w.history != nil {
-		background.Go(func() { w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) }) })
+		background.Go(func() {
+			defer crash.Recover()
+			w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+		})
 	}
 	if s.Path != "" {
-		background.Go(func() { p.follow(ctx, w, monitor, notices) })
+		background.Go(func() { defer crash.Recover(); p.follow(ctx, w, monitor, notices) })
 	}
 	desk, err := newDesk(p, w)
 	if err != nil {
@@ -67,8 +71,8 @@ func (p *program) deck(ctx context.Context) error {
 		background.Wait()
 		return err
 	}
-	background.Go(func() { desk.keep(ctx) })
-	background.Go(func() { giveBack(ctx, log) })
+	background.Go(func() { defer crash.Recover(); desk.keep(ctx) })
+	background.Go(func() { defer crash.Recover(); giveBack(ctx, log) })
 	err = ui.Run(ctx, p.deckDeps(w, monitor, desk, notices, log, logPath))
 	cancel()
 	err = errors.Join(err, desk.close())
@@ -96,7 +100,7 @@ func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices
 // log goes nowhere, and never to the terminal.
 func (p *program) openLog(s *site.Site) (*os.File, string) {
 	dir, err := journal.StateDir(p.flags.state, s.Name, p.Env)
-	path := filepath.Join(dir, "opsdeck.log")
+	path := filepath.Join(dir, logName)
 	if err == nil && os.MkdirAll(dir, 0o700) == nil {
 		rotate(path)
 		if f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
@@ -109,6 +113,9 @@ func (p *program) openLog(s *site.Site) (*os.File, string) {
 	}
 	return f, ""
 }
+
+// logName is the program's own log in the state directory.
+const logName = "opsdeck.log"
 
 // maxLog is when the program's log is put aside; one older log is kept.
 const maxLog = 4 << 20
@@ -124,6 +131,7 @@ func rotate(path string) {
 // keep the site they were opened with.
 func (p *program) follow(ctx context.Context, w *world, monitor *watch.Monitor, notices chan<- pane.NoticeMsg) {
 	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
+		crash.Point("deck-reload")
 		notice := pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again"}
 		switch {
 		case update.Err != nil:

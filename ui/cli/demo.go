@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/sandbox"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
@@ -130,6 +131,7 @@ func (p *program) keepSupervisor(ctx context.Context, group string) (stop func()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer crash.Recover()
 		tick := time.NewTicker(superviseEvery)
 		defer tick.Stop()
 		for {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -85,10 +86,13 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if s.Path != "" {
-		go p.refresh(ctx, w)
+		go func() { defer crash.Recover(); p.refresh(ctx, w) }()
 	}
 	if w.history != nil {
-		go w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+		go func() {
+			defer crash.Recover()
+			w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+		}()
 	}
 	if err := step.Prune(filepath.Join(w.dir, "steps"), s.Retention.Evidence, time.Now()); err != nil {
 		log.Warn("removing old steps", "error", err)
@@ -193,6 +197,7 @@ func (p *program) unsettled(w *world, j *journal.Journal) ([]supervisor.Unsettle
 // nothing.
 func (p *program) refresh(ctx context.Context, w *world) {
 	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
+		crash.Point("supervisor-reload")
 		switch {
 		case update.Err != nil:
 			w.log.Warn("the old site stays", "error", update.Err)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/watch"
 )
 
@@ -61,7 +62,11 @@ func (w *world) once(ctx context.Context, cs []checks.Check) watch.Snapshot {
 	results := make([]checks.Result, len(cs))
 	var all sync.WaitGroup
 	for i, c := range cs {
-		all.Go(func() { results[i] = w.runner.Run(ctx, c) })
+		all.Go(func() {
+			defer crash.Recover()
+			crash.Point("check")
+			results[i] = w.runner.Run(ctx, c)
+		})
 	}
 	all.Wait()
 	return watch.Once(time.Now(), cs, results)

@@ -18,6 +18,7 @@ import (
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/command"
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 	"github.com/advanced-lms/opsdeck/checks/site"
@@ -98,6 +99,10 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if err := p.settle(w); err != nil {
 		return nil, err
 	}
+	if err := crash.Log(filepath.Join(w.dir, logName), as != looks && !w.far()); err != nil {
+		log.Warn("a crash is told on standard error only", "error", err)
+	}
+	crash.Point("opened")
 	if err := w.openHistory(ctx); err != nil {
 		log.Warn("no metric history", "error", err)
 	}
@@ -237,7 +242,7 @@ func (w *world) swap(s *site.Site, registry *checks.Registry) {
 	w.handles = fresh
 	w.latest.Store(s)
 	w.runner.Use(w.env(s, fresh))
-	time.AfterFunc(oldConnections, old.close)
+	time.AfterFunc(oldConnections, func() { defer crash.Recover(); old.close() })
 }
 
 // close ends what the world opened. Samples that were not written are.

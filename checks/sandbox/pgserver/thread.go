@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+
+	"github.com/advanced-lms/opsdeck/checks/core/crash"
 )
 
 // starter runs process starts on one thread that never ends.
@@ -13,6 +15,7 @@ import (
 var starter = sync.OnceValue(func() chan<- func() {
 	jobs := make(chan func())
 	go func() {
+		defer crash.Recover()
 		runtime.LockOSThread()
 		for job := range jobs {
 			job()
@@ -24,6 +27,6 @@ var starter = sync.OnceValue(func() chan<- func() {
 // startOnThread starts a command whose parent-death signal means our death.
 func startOnThread(cmd *exec.Cmd) error {
 	failed := make(chan error, 1)
-	starter() <- func() { failed <- cmd.Start() }
+	starter() <- func() { failed <- crash.Start(cmd.Start) }
 	return <-failed
 }
