@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func mark(token string) string {
 func (p place) renew(ctx context.Context, env checks.Env, l lineage, report func(what string), more ...string) (said, error) {
 	argv := []string{"certbot", "renew", "--cert-name", l.name, "--non-interactive", "--no-random-sleep-on-renew", "--user-agent-comment", mark(env.Token)}
 	argv = append(append(argv, p.flags()...), more...)
-	call := checks.Call{Argv: argv, Env: []string{"PYTHONUNBUFFERED=1"}, Live: &follower{out: env.Out, report: report}, Leave: true}
+	call := checks.Call{Argv: argv, Env: []string{"PYTHONUNBUFFERED=1"}, Live: &follower{out: env.Out, report: report}, Leave: true, Config: p.sources()}
 	if p.CA != "" {
 		call.Env = append(call.Env, "REQUESTS_CA_BUNDLE="+p.CA)
 	}
@@ -55,6 +56,19 @@ func (p place) renew(ctx context.Context, env checks.Env, l lineage, report func
 		s.problem = "certbot did not attempt it: " + lastLine(string(out.Stdout))
 	}
 	return s, begun(string(out.Stderr))
+}
+
+// sources are the files by which certbot decides what it runs: its hooks above
+// all, which a dry run runs too.
+func (p place) sources() []string {
+	list := []string{"/etc/letsencrypt/cli.ini"} // read wherever its other files are
+	for _, name := range []string{"cli.ini", "renewal", "renewal-hooks"} {
+		list = append(list, filepath.Join(p.config(), name))
+	}
+	if p.CA != "" {
+		list = append(list, p.CA)
+	}
+	return list
 }
 
 // missing says what to do about a certbot that is not there.

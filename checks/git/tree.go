@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // refName is what a branch of ours may be called: nothing that git or a shell
@@ -134,10 +135,15 @@ func (t Tree) run(ctx context.Context, env checks.Env, args ...string) (checks.O
 		return checks.Output{}, checks.Failed(checks.Unconfigured, "commands cannot be run here")
 	}
 	call := checks.Call{
-		Argv: append([]string{"git"}, args...), Dir: t.Dir,
+		Argv: append([]string{"git"}, args...), Dir: t.Dir, Config: Sources(t.Dir),
 		Env: []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_EDITOR=false", "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=10", "LC_ALL=C"},
 	}
 	out, err := env.Exec(ctx, call)
+	var refused *owner.Refusal
+	if errors.As(err, &refused) {
+		return out, fmt.Errorf("project %s: git %s: %s is not of this user, for which git wants safe.directory (git config --global --add) and opsdeck: %w",
+			t.Name, verb(args), t.Dir, err)
+	}
 	if err != nil {
 		return out, fmt.Errorf("project %s: git %s: %w", t.Name, verb(args), err)
 	}

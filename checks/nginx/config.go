@@ -77,7 +77,7 @@ func dump(ctx context.Context, env checks.Env, site checks.Nginx) (configuration
 		argv = append(argv, "-p", site.Prefix)
 	}
 	var text bytes.Buffer
-	out, err := env.Exec(ctx, checks.Call{Argv: argv, Stdout: &text, Max: 16 << 20})
+	out, err := env.Exec(ctx, checks.Call{Argv: argv, Config: sources(site), Stdout: &text, Max: 16 << 20})
 	if err != nil {
 		return configuration{}, fmt.Errorf("testing nginx's configuration: %w", err)
 	}

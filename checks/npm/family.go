@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 var modules []*checks.Module
@@ -70,9 +72,12 @@ func run(ctx context.Context, env checks.Env, p checks.Project, args ...string) 
 	if _, err := os.Stat(filepath.Join(p.Dir, "package.json")); err != nil {
 		return checks.Output{}, checks.Failed(checks.Missing, "project %s: there is no package.json in %s", p.Name, p.Dir)
 	}
+	if err := ownModules(p.Dir); err != nil {
+		return checks.Output{}, fmt.Errorf("project %s: npm %s: %w", p.Name, args[0], err)
+	}
 	var whole strings.Builder
 	out, err := env.Exec(ctx, checks.Call{
-		Argv: append([]string{"npm"}, args...), Dir: p.Dir, Stdout: &whole, Live: env.Out, Max: 32 << 20,
+		Argv: append([]string{"npm"}, args...), Dir: p.Dir, Config: sources(p.Dir), Stdout: &whole, Live: env.Out, Max: 32 << 20,
 		Env: []string{"npm_config_update_notifier=false", "npm_config_fund=false", "npm_config_progress=false", "CI=true", "NO_COLOR=1"},
 	})
 	out.Stdout = []byte(whole.String())
@@ -80,6 +85,31 @@ func run(ctx context.Context, env checks.Env, p checks.Project, args ...string) 
 		return out, fmt.Errorf("project %s: npm %s: %w", p.Name, args[0], err)
 	}
 	return out, nil
+}
+
+// sources are the files by which a project tells npm what to run and whom to ask.
+func sources(dir string) []string {
+	if dir == "" {
+		return nil
+	}
+	var list []string
+	for _, name := range []string{"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc"} {
+		list = append(list, filepath.Join(dir, name))
+	}
+	return list
+}
+
+// ownModules refuses a folder of packages that is somebody else's: npm's scripts
+// run the programs in it. Its thousands of files are taken to be of its owner.
+func ownModules(dir string) error {
+	rule, err := owner.Current()
+	if err != nil {
+		return err
+	}
+	if err := rule.Check(filepath.Join(dir, "node_modules")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // problem is npm's own error in JSON, in either form: its own, or that of the

@@ -180,7 +180,7 @@ func newerReleases(ctx context.Context, env checks.Env, project, version string)
 	}
 	var whole strings.Builder
 	out, err := env.Exec(ctx, checks.Call{
-		Argv: []string{"npm", "view", "node", "versions", "time", "--json"}, Dir: p.Dir, Stdout: &whole, Max: 32 << 20,
+		Argv: []string{"npm", "view", "node", "versions", "time", "--json"}, Dir: p.Dir, Config: sources(p.Dir), Stdout: &whole, Max: 32 << 20,
 		Env: []string{"npm_config_update_notifier=false", "npm_config_fund=false", "npm_config_progress=false", "CI=true", "NO_COLOR=1"},
 	})
 	if checks.ClassOf(err) == checks.Missing {

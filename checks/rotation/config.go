@@ -113,7 +113,7 @@ func (s *survey) debug(ctx context.Context) error {
 	var said bytes.Buffer
 	out, err := s.env.Exec(ctx, checks.Call{
 		Argv: []string{"logrotate", "-d", "-s", filepath.Join(s.env.Root, s.site.State), filepath.Join(s.env.Root, s.site.Main)},
-		Live: &said, Max: 4 << 20,
+		Live: &said, Max: 4 << 20, Config: s.sources(s.site.Main),
 	})
 	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
@@ -132,6 +132,36 @@ func (s *survey) debug(ctx context.Context) error {
 	}
 	return nil
 }
+
+// sources are the files and folders that decide what logrotate does with a
+// configuration: its scripts run as the user that opsdeck runs as.
+func (s *survey) sources(names ...string) []string {
+	var found []string
+	for len(names) > 0 && len(found) < maxSources {
+		name := names[0]
+		names = names[1:]
+		path := filepath.Join(s.env.Root, name)
+		if slices.Contains(found, path) {
+			continue
+		}
+		found = append(found, path)
+		// What cannot be read or understood is refused, or logrotate says so.
+		if entries, err := os.ReadDir(path); err == nil {
+			for _, e := range entries {
+				names = append(names, filepath.Join(name, e.Name()))
+			}
+			continue
+		}
+		if content, err := read(s.env.Root, name); err == nil {
+			_, _, includes, _ := parse(name, content) //nolint:errcheck // said by the debug run
+			names = append(names, includes...)
+		}
+	}
+	return found
+}
+
+// maxSources bounds the files of a configuration that are looked at.
+const maxSources = 2000
 
 // deepest is how far includes are followed.
 const deepest = 4

@@ -81,10 +81,19 @@ func (r *rotation) arguments(args checks.Args) error {
 	return nil
 }
 
+// configs are the sources of the host's configuration and of the site's part.
+func (r *rotation) configs() []string {
+	names := []string{r.site.Main}
+	if r.site.Config != "" {
+		names = append(names, r.site.Config)
+	}
+	return r.sources(names...)
+}
+
 // ask takes logrotate's debug run apart.
 func (r *rotation) ask(ctx context.Context) error {
 	var said bytes.Buffer
-	out, err := r.env.Exec(ctx, checks.Call{Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20})
+	out, err := r.env.Exec(ctx, checks.Call{Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20, Config: r.configs()})
 	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
 	}

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
+	"github.com/advanced-lms/opsdeck/checks/git"
 )
 
 // Secrets looks for secrets in the history of repositories, and shows none.
@@ -84,6 +86,7 @@ func leaks(ctx context.Context, env checks.Env, s checks.Scan) ([]leak, error) {
 	out, err := env.Exec(ctx, checks.Call{
 		Argv:   []string{"gitleaks", "detect", "--source", s.Target, "--redact", "--no-banner", "--no-color", "--log-level", "error", "--exit-code", "0", "--report-format", "json", "--report-path", "/dev/stdout"},
 		Stdout: &text, Max: maxReport,
+		Config: append(git.Sources(s.Target), filepath.Join(s.Target, ".gitleaks.toml"), filepath.Join(s.Target, ".gitleaksignore")),
 	})
 	if checks.ClassOf(err) == checks.Missing {
 		return nil, checks.NotHere{What: "gitleaks is not installed"}
