@@ -9,8 +9,8 @@ import (
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
-// maxConfig bounds what is read of a repository's configuration, in bytes.
-const maxConfig = 1 << 20
+// maxSource bounds what is read of a repository's configuration, in bytes.
+const maxSource = 1 << 20
 
 // points are the keys of a configuration that name further configuration or a
 // folder of hooks.
@@ -32,7 +32,7 @@ func Sources(dir string) []string {
 		for _, name := range []string{"config", "config.worktree", "hooks"} {
 			found = append(found, filepath.Join(at, name))
 		}
-		text, err := hostfs.Read(filepath.Join(at, "config"), maxConfig)
+		text, err := hostfs.Read(filepath.Join(at, "config"), maxSource)
 		if err != nil {
 			continue // not there, or git cannot read it either
 		}
@@ -65,7 +65,7 @@ func folderOf(dir string) (string, bool) {
 // commonWith are the folders that hold a repository's configuration: .git itself,
 // or, of a worktree, the folder that the file .git names and the one it shares.
 func commonWith(own string) []string {
-	text, err := hostfs.Read(own, maxConfig)
+	text, err := hostfs.Read(own, maxSource)
 	if err != nil {
 		return []string{own}
 	}
@@ -77,7 +77,7 @@ func commonWith(own string) []string {
 		to = filepath.Join(filepath.Dir(own), to)
 	}
 	folders := []string{to}
-	if shared, err := hostfs.Read(filepath.Join(to, "commondir"), maxConfig); err == nil {
+	if shared, err := hostfs.Read(filepath.Join(to, "commondir"), maxSource); err == nil {
 		common := strings.TrimSpace(string(shared))
 		if !filepath.IsAbs(common) {
 			common = filepath.Join(to, common)
