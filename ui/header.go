@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,13 +25,16 @@ func (m *Model) header(f pane.Frame) string {
 	}
 	room := f.W - pane.Width(right) - 2
 	left := f.Theme.Strong.Render(pane.Plain(m.deps.Host))
-	for i, part := range m.headParts() {
-		if i == 0 && part != "" && pane.Width(left)+1+pane.Width(part) <= room {
-			left += " " + part
-			continue
+	for i, forms := range m.headParts(f.Theme.Ellipsis) {
+		gap := "  "
+		if i == 0 {
+			gap = " "
 		}
-		if part != "" && pane.Width(left)+2+pane.Width(part) <= room {
-			left += "  " + part
+		for _, part := range forms {
+			if part != "" && pane.Width(left)+len(gap)+pane.Width(part) <= room {
+				left += gap + part
+				break
+			}
 		}
 	}
 	if room < pane.Width(left) {
@@ -40,14 +44,26 @@ func (m *Model) header(f pane.Frame) string {
 	return " " + left + strings.Repeat(" ", max(1, gap)) + right
 }
 
-// headParts are site, clock, uptime and user; the first that do not fit are
-// left out, the clock is short enough to fit where anything does.
-func (m *Model) headParts() []string {
+// headParts are site, clock, site file, uptime and user, each in the forms that it
+// may have, the longest first; what does not fit in any is left out. The clock is
+// short enough to fit where anything does.
+func (m *Model) headParts(ellipsis string) [][]string {
 	clock := m.now.UTC().Format("15:04:05Z")
 	if m.size.W >= 120 {
 		clock = m.now.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	return []string{pane.Plain(m.deps.Site), clock, m.uptime(), pane.Plain(m.deps.User)}
+	return [][]string{
+		{pane.Plain(m.deps.Site)}, {clock}, shortened(pane.Plain(m.deps.SiteFile), ellipsis), {m.uptime()}, {pane.Plain(m.deps.User)},
+	}
+}
+
+// shortened is a path whole, with its last two parts, and with its last.
+func shortened(path, ellipsis string) []string {
+	if path == "" {
+		return nil
+	}
+	base, folder := filepath.Base(path), filepath.Base(filepath.Dir(path))
+	return []string{path, ellipsis + "/" + folder + "/" + base, ellipsis + "/" + base}
 }
 
 func (m *Model) uptime() string {

@@ -46,6 +46,7 @@ type Deps struct {
 	Panes            []pane.Spec
 	Theme            *theme.Theme
 	Host, Site, User string
+	SiteFile         string           // absolute path of the file in use; "" if the site was detected
 	ReadOnly         bool             // shown as a badge
 	Zone             *time.Location   // the site's; nil means UTC
 	Now              func() time.Time // nil means time.Now

@@ -43,6 +43,8 @@ type program struct {
 	Program
 	registry *checks.Registry
 	flags    flags
+	machine  bool           // the output is for a program: JSON, monitoring plugins
+	names    bool           // the first line, on stderr, names the site file in use
 	redact   clean.Redactor // of the secrets of every site file that was read
 }
 
@@ -107,7 +109,9 @@ recovered. The trace of either is in opsdeck.log in the state directory.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       p.Version,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			nagios := cmd.Flags().Lookup("nagios")
+			p.machine = p.flags.json || nagios != nil && nagios.Changed
 			if err := theme.ParseColor(p.flags.color); err != nil {
 				return usage("one of auto, always, never", "--color: %w", err)
 			}

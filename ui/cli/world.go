@@ -67,6 +67,9 @@ func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
 	if path == "" {
 		return site.Detect(ctx, site.ThisHost(p.Env), p.registry), nil
 	}
+	if p.names {
+		fmt.Fprintf(p.Stderr, "site file %s\n", clean.Line(absolute(path), 0))
+	}
 	s, problems, err := site.Load(path, p.registry, p.Env)
 	if err != nil {
 		return nil, refusal(err)
@@ -80,9 +83,18 @@ func (p *program) loadSite(ctx context.Context) (*site.Site, error) {
 	return s, nil
 }
 
+// absolute is a path from the root; "" stays.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		return abs
+	}
+	return path
+}
+
 // enter loads the site and makes its world. The state directory is made for
 // those who keep state.
 func (p *program) enter(ctx context.Context, as role) (*world, error) {
+	p.names = !p.machine && as != serves
 	s, err := p.loadSite(ctx)
 	if err != nil {
 		return nil, err
