@@ -1,18 +1,17 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // the database/sql driver
 
 	"github.com/advanced-lms/opsdeck/checks"
 )
@@ -24,16 +23,13 @@ const (
 
 	// maxPending bounds memory if the file cannot be written for a long time.
 	maxPending = 10_000
-
-	historySchema = `CREATE TABLE IF NOT EXISTS samples (
-		series TEXT NOT NULL, at INTEGER NOT NULL, value REAL NOT NULL, PRIMARY KEY (series, at)) WITHOUT ROWID`
 )
 
 // History keeps numeric facts over time in history.db. It implements
 // checks.History and checks.Recorder. Recording only appends to memory; Flush
 // writes. The file may be deleted at any time: nothing in it is evidence.
 type History struct {
-	db *sql.DB
+	file historyFile
 
 	mu      sync.Mutex
 	pending []pendingSample
@@ -46,23 +42,20 @@ type pendingSample struct {
 }
 
 // OpenHistory opens or makes history.db in the state directory and drops
-// samples older than keep.
+// samples older than keep. A file that cannot be opened is not an error here:
+// Err says why, samples wait in memory, and every Flush tries again. A state
+// directory that is not there is one.
 func OpenHistory(ctx context.Context, dir string, keep time.Duration) (*History, error) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "history.db")+
-		"?_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
-	if err != nil {
-		return nil, fmt.Errorf("opening the metric history: %w", err)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, cmp.Or(err, fmt.Errorf("opening the metric history: %s is not a directory", dir))
 	}
-	db.SetMaxOpenConns(1)
-	h := &History{db: db, latest: map[string]time.Time{}}
-	if _, err := db.ExecContext(ctx, historySchema); err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing the metric history: %w", err), db.Close())
-	}
-	if _, err := db.ExecContext(ctx, "DELETE FROM samples WHERE at < ?", time.Now().Add(-keep).UnixMilli()); err != nil {
-		return nil, errors.Join(fmt.Errorf("pruning the metric history: %w", err), db.Close())
-	}
+	h := &History{file: historyFile{dir: dir, keep: keep}, latest: map[string]time.Time{}}
+	h.file.use(ctx) //nolint:errcheck // Err says it, and Flush tries again
 	return h, nil
 }
+
+// Err is why the file cannot be used now; nil while it can.
+func (h *History) Err() error { return h.file.err() }
 
 func seriesKey(check, factName, label string) string {
 	return check + "\x1f" + factName + "\x1f" + label
@@ -86,8 +79,12 @@ func (h *History) Record(check, factName, label string, s checks.Sample) {
 func (h *History) Series(check, factName, label string, since time.Time) []checks.Sample {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	db := h.file.opened()
+	if db == nil {
+		return nil
+	}
 	key := seriesKey(check, factName, label)
-	rows, err := h.db.QueryContext(ctx, "SELECT at, value FROM samples WHERE series = ? AND at >= ? ORDER BY at", key, since.UnixMilli())
+	rows, err := db.QueryContext(ctx, "SELECT at, value FROM samples WHERE series = ? AND at >= ? ORDER BY at", key, since.UnixMilli())
 	if err != nil {
 		return nil
 	}
@@ -114,12 +111,16 @@ func (h *History) Series(check, factName, label string, since time.Time) []check
 func (h *History) Labels(check, factName string, since time.Time) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	db := h.file.opened()
+	if db == nil {
+		return nil
+	}
 	prefix := seriesKey(check, factName, "")
 	found := map[string]bool{}
 	for after := prefix; ; {
 		var key string
 		var newest int64
-		err := h.db.QueryRowContext(ctx, `SELECT series, (SELECT max(at) FROM samples WHERE series = s.series) FROM samples s
+		err := db.QueryRowContext(ctx, `SELECT series, (SELECT max(at) FROM samples WHERE series = s.series) FROM samples s
 			WHERE series >= ? AND series < ? ORDER BY series LIMIT 1`, after, prefix+"\U0010ffff").Scan(&key, &newest)
 		if errors.Is(err, sql.ErrNoRows) {
 			break
@@ -154,7 +155,8 @@ func (h *History) unwritten(key string, since time.Time) []checks.Sample {
 	return samples
 }
 
-// Flush writes what was recorded. On failure the samples stay pending.
+// Flush writes what was recorded. On failure the samples stay pending, and the
+// file is opened again with the next Flush.
 func (h *History) Flush(ctx context.Context) error {
 	h.mu.Lock()
 	batch := h.pending
@@ -173,7 +175,19 @@ func (h *History) Flush(ctx context.Context) error {
 }
 
 func (h *History) write(ctx context.Context, batch []pendingSample) error {
-	tx, err := h.db.BeginTx(ctx, nil)
+	db, err := h.file.use(ctx)
+	if err != nil {
+		return err
+	}
+	if err := insertSamples(ctx, db, batch); err != nil {
+		h.file.fail(err)
+		return err
+	}
+	return nil
+}
+
+func insertSamples(ctx context.Context, db *sql.DB, batch []pendingSample) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -205,4 +219,4 @@ func (h *History) Keep(ctx context.Context, complain func(error)) {
 }
 
 // Close flushes nothing and closes the file.
-func (h *History) Close() error { return h.db.Close() }
+func (h *History) Close() error { return h.file.close() }

@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
+	"github.com/advanced-lms/opsdeck/runbooks/journal"
 )
 
 // startTimeout is how long a supervisor may take until it can be connected to.
@@ -26,7 +26,7 @@ const readyFD = 3
 // terminal, and returns when it is ready or says why not. args are those of
 // opsdeck; its own words go to a file in dir.
 func Spawn(ctx context.Context, dir string, args ...string) error {
-	log, err := os.OpenFile(filepath.Join(dir, "supervisor.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	log, err := journal.OpenLog(dir, "supervisor.log")
 	if err != nil {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}

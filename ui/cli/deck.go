@@ -59,7 +59,7 @@ func (p *program) deck(ctx context.Context) error {
 	if w.history != nil {
 		background.Go(func() {
 			defer crash.Recover()
-			w.history.Keep(ctx, func(err error) { log.Warn("metric history", "error", err) })
+			w.history.Keep(ctx, historyTrouble(ctx, log, notices))
 		})
 	}
 	if s.Path != "" {
@@ -79,6 +79,24 @@ func (p *program) deck(ctx context.Context) error {
 	background.Wait()
 	p.farewell(w)
 	return err
+}
+
+// historyTrouble logs that the metric history cannot be written, and says it in
+// the deck when it begins. It is tried again and again: see History.Keep.
+func historyTrouble(ctx context.Context, log *slog.Logger, notices chan<- pane.NoticeMsg) func(error) {
+	var known string
+	return func(err error) {
+		log.Warn("metric history", "error", err)
+		if err.Error() == known {
+			return
+		}
+		known = err.Error()
+		notice := pane.NoticeMsg{Level: checks.Unknown, Text: "no metric history is written, it is tried every half minute: " + known}
+		select {
+		case notices <- notice:
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices <-chan pane.NoticeMsg, log *slog.Logger, logPath string) ui.Deps {
@@ -103,7 +121,7 @@ func (p *program) openLog(s *site.Site) (*os.File, string) {
 	path := filepath.Join(dir, logName)
 	if err == nil && os.MkdirAll(dir, 0o700) == nil {
 		rotate(path)
-		if f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
+		if f, err := journal.OpenLog(dir, logName); err == nil {
 			return f, path
 		}
 	}

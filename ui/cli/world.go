@@ -116,7 +116,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	}
 	crash.Point("opened")
 	if err := w.openHistory(ctx); err != nil {
-		log.Warn("no metric history", "error", err)
+		log.Warn("metric history", "error", err)
 	}
 	w.latest.Store(s)
 	w.events = func() (iter.Seq2[runbooks.Event, error], error) { return p.events(w) }
@@ -149,7 +149,8 @@ func (p *program) settle(w *world) (err error) {
 	return nil
 }
 
-// openHistory opens the metric history if the state directory is there.
+// openHistory opens the metric history if the state directory is there. One that
+// cannot be opened now is tried again while it is kept.
 func (w *world) openHistory(ctx context.Context) error {
 	if _, err := os.Stat(w.dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -162,7 +163,7 @@ func (w *world) openHistory(ctx context.Context) error {
 		return err
 	}
 	w.history = h
-	return nil
+	return h.Err()
 }
 
 // env is what modules may touch on a site.
