@@ -121,6 +121,27 @@ func TestACrashThatCannotBeRecoveredEndsBySIGABRT(t *testing.T) {
 	}
 }
 
+// TestSIGQUITIsNotTakenForCrit: the runtime answers it with every trace, and used
+// to exit with 2. It is the product that is sent it.
+func TestSIGQUITIsNotTakenForCrit(t *testing.T) {
+	f := newFaulty(t)
+	cmd := exec.Command(built(t), f.args("supervise")...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it serves", func() bool { return exists(filepath.Join(f.dir, "lms", "supervisor.sock")) })
+	if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() //nolint:errcheck // how it ended is looked at
+	if ended := cmd.ProcessState.Sys().(syscall.WaitStatus); !ended.Signaled() || ended.Signal() != syscall.SIGABRT {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+	if log := f.log(); !strings.Contains(log, "goroutine ") {
+		t.Errorf("the log has %.400q", log)
+	}
+}
+
 func TestTheSupervisorExitsWith70OnAPanic(t *testing.T) {
 	f := newFaulty(t)
 	cmd := exec.Command(f.bin, f.args("supervise")...)
