@@ -248,7 +248,11 @@ type BackupSet struct {
 	Glob   string
 	Log    string // the backup job's own log, a name under "logs"
 	Second string // a second place, off this host: a directory
-	Origin string
+
+	// Template is the database that a restore test copies: it has the extensions
+	// that the role of the test may not create; "" for template0.
+	Template string
+	Origin   string
 }
 
 // Notify is one entry under "notify": a way to tell people.

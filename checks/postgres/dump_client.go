@@ -203,11 +203,23 @@ func RemovePasswordFile(call checks.Call) error {
 	return nil
 }
 
-// Said is what a client program said last on standard error, on one line,
-// without the connection's password.
+// saidLines is how much of what a client program says is passed on.
+const saidLines = 5
+
+// isFailure: a line in which the server or the program tells what failed.
+func isFailure(line string) bool {
+	return strings.Contains(line, "ERROR:") || strings.Contains(line, "FATAL:")
+}
+
+// Said is what a client program said on standard error of its failure, or last,
+// on one line, without the connection's password.
 func (s *Server) Said(out checks.Output) string {
 	lines := strings.Split(strings.TrimSpace(string(out.Stderr)), "\n")
-	text := oneLine(strings.Join(lines[max(0, len(lines)-5):], "; "))
+	from := max(0, len(lines)-saidLines)
+	if failed := slices.IndexFunc(lines, isFailure); failed >= 0 { // what follows it may be a long context
+		from = failed
+	}
+	text := oneLine(strings.Join(lines[from:min(len(lines), from+saidLines)], "; "))
 	if text == "" {
 		text = "nothing on standard error"
 	}

@@ -29,6 +29,8 @@ type dumpScan struct {
 	to      io.Writer // gets the dump without what a restore must not do; nil: nobody
 	toErr   error
 
+	leaves func(extension string) bool // which are not passed on
+
 	restrict string // token of \restrict, while it is in force
 	findings dumpFindings
 }
@@ -40,8 +42,9 @@ type dumpFindings struct {
 	tables     int    // that it creates
 	rows       int64  // lines of COPY data
 	extensions []dumpHit
-	from, by   string // versions of the server and of pg_dump, as the dump says
-	complete   bool   // its last line is there
+	over       map[string]int // statements that are passed over, by what they are
+	from, by   string         // versions of the server and of pg_dump, as the dump says
+	complete   bool           // its last line is there
 }
 
 // A dumpHit is something at a line of a dump.
@@ -64,8 +67,8 @@ const (
 // the findings; an error means that it could not be read, or that the cleaned
 // dump could not be written. It stops at the first hit if there is somebody to
 // write to: nothing of the statement with the hit has been written then.
-func scanDump(src io.Reader, to io.Writer) (dumpFindings, error) {
-	s := &dumpScan{src: bufio.NewReaderSize(src, 256<<10), line: 1, to: to}
+func scanDump(src io.Reader, to io.Writer, leaves func(extension string) bool) (dumpFindings, error) {
+	s := &dumpScan{src: bufio.NewReaderSize(src, 256<<10), line: 1, to: to, leaves: leaves}
 	s.st = dumpStatement{line: 1}
 	for s.more() {
 		c, ok := s.next()
@@ -132,7 +135,7 @@ func (s *dumpScan) keep(b ...byte) {
 		return
 	}
 	s.pending = append(s.pending, b...)
-	if len(s.pending) > maxPending && len(s.findings.hits) == 0 && !s.st.unwanted() {
+	if len(s.pending) > maxPending && len(s.findings.hits) == 0 && !s.unwanted(&s.st) {
 		s.flush()
 	}
 }
@@ -168,7 +171,7 @@ func (s *dumpScan) semicolon() {
 	switch {
 	case len(s.findings.hits) > 0:
 		return
-	case st.unwanted():
+	case s.unwanted(&st):
 		s.pending = s.pending[:0]
 		s.keep('\n')
 	}
@@ -186,6 +189,9 @@ func (s *dumpScan) judge(st dumpStatement) {
 	}
 	if st.is("CREATE", "TABLE") || st.is("CREATE", "UNLOGGED", "TABLE") {
 		s.findings.tables++
+	}
+	if s.unwanted(&st) {
+		s.findings.passOver(st.kind())
 	}
 	if name := st.extension(); name != "" {
 		s.findings.extensions = append(s.findings.extensions, dumpHit{st.line, name})
@@ -235,4 +241,12 @@ func (s *dumpScan) keepData(part []byte) {
 	if s.to != nil && s.toErr == nil && len(s.findings.hits) == 0 {
 		_, s.toErr = s.to.Write(part)
 	}
+}
+
+// passOver counts a statement that is not restored.
+func (f *dumpFindings) passOver(kind string) {
+	if f.over == nil {
+		f.over = map[string]int{}
+	}
+	f.over[kind]++
 }

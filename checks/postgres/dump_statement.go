@@ -167,19 +167,19 @@ func (st *dumpStatement) extension() string {
 const onlooker = "pg_stat_statements"
 
 // unwanted: owners, privileges, publications and subscriptions are those of
-// the database that was dumped, and its transactions would end ours. They are
-// left out, as pg_restore leaves them out when it is told to.
-func (st *dumpStatement) unwanted() bool {
+// the database that was dumped, an extension of the template belongs to who made
+// it, and so does its comment, and the dump's transactions would end ours. They
+// are passed over, as pg_restore passes them over when it is told to.
+func (s *dumpScan) unwanted(st *dumpStatement) bool {
 	switch st.at(0) {
 	case "GRANT", "REVOKE", "BEGIN", "COMMIT", "START", "END":
 		return true
 	case "SET":
 		return st.is("SET", "SESSION", "AUTHORIZATION") || st.is("SET", "DEFAULT_TABLESPACE")
 	case "CREATE":
-		return st.is("CREATE", "PUBLICATION") || st.is("CREATE", "SUBSCRIPTION") || st.extension() == onlooker
+		return st.is("CREATE", "PUBLICATION") || st.is("CREATE", "SUBSCRIPTION") || st.extension() != "" && s.leaves(st.extension())
 	case "COMMENT":
-		return st.is("COMMENT", "ON", "PUBLICATION") || st.is("COMMENT", "ON", "SUBSCRIPTION") ||
-			st.is("COMMENT", "ON", "EXTENSION") && strings.EqualFold(st.at(3), onlooker)
+		return st.is("COMMENT", "ON", "PUBLICATION") || st.is("COMMENT", "ON", "SUBSCRIPTION") || st.is("COMMENT", "ON", "EXTENSION")
 	case "ALTER":
 		return st.is("ALTER", "PUBLICATION") || st.is("ALTER", "SUBSCRIPTION") || st.is("ALTER", "DEFAULT", "PRIVILEGES") || st.setsOwner()
 	}
@@ -190,4 +190,19 @@ func (st *dumpStatement) unwanted() bool {
 func (st *dumpStatement) setsOwner() bool {
 	n := len(st.words)
 	return n >= 4 && st.words[n-3] == "OWNER" && st.words[n-2] == "TO"
+}
+
+// kind names a statement that is passed over, for people.
+func (st *dumpStatement) kind() string {
+	switch {
+	case st.setsOwner():
+		return "OWNER TO"
+	case st.is("COMMENT", "ON"), st.is("ALTER", "DEFAULT", "PRIVILEGES"), st.is("SET", "SESSION", "AUTHORIZATION"):
+		return strings.Join(st.words[:3], " ")
+	case st.extension() != "":
+		return "CREATE EXTENSION " + st.extension()
+	case st.is("CREATE"), st.is("ALTER"), st.is("SET"):
+		return strings.Join(st.words[:min(2, len(st.words))], " ")
+	}
+	return st.at(0)
 }

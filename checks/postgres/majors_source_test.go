@@ -110,7 +110,6 @@ func notRun(text string) bool {
 		"WITH old AS MATERIALIZED",           // moves the site's rows: oldrows_test.go
 		"SELECT max(",                        // of the site's own column: restore_test.go
 		"SELECT count(*) FROM ",              // of the site's own tables: restore_test.go, oldrows_test.go
-		"SELECT public.bt_index_check",       // of amcheck in a restored copy: restore_test.go
 		"SELECT pg_catalog.set_config",       // of an action's session: acting_test.go
 		"SELECT pg_catalog.pg_try_advisory_", // takes a lock: vacuum_full_test.go
 	} {

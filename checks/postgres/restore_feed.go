@@ -27,8 +27,8 @@ func (t *trial) feed(ctx context.Context, env checks.Env) (err error) {
 	args := append([]string{"--single-transaction", "--exit-on-error"}, restoreOptions...)
 	if p.dump.format == plainDump {
 		args = []string{"--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"}
-	} else if p.dump.format == directoryDump {
-		args = append(args, p.dump.path)
+	} else if args, err = p.archiveArgs(ctx, env, args); err != nil {
+		return err
 	}
 	call, err := p.server.Call(env, p.program, p.scratch, args...)
 	defer func() { err = errors.Join(err, RemovePasswordFile(call)) }()
@@ -60,7 +60,7 @@ func (t *trial) feed(ctx context.Context, env checks.Env) (err error) {
 // countErrors counts what the server and the program complain of.
 func countErrors(stderr string) (n int) {
 	for line := range strings.Lines(stderr) {
-		if strings.Contains(line, "ERROR:") || strings.Contains(line, "FATAL:") {
+		if isFailure(line) {
 			n++
 		}
 	}
@@ -117,7 +117,7 @@ func (p *restorePlan) copyDump(content *dumpReader, to io.Writer) error {
 			return err
 		}
 	}
-	found, err := scanDump(content, to)
+	found, err := scanDump(content, to, p.dump.leaves)
 	switch {
 	case err != nil:
 		return err

@@ -40,7 +40,13 @@ type dumpFile struct {
 	size   int64 // of a directory: of all its files
 	format dumpFormat
 	gzip   bool
-	sum    string // SHA-256, once it was read to its end
+	sum    string   // SHA-256, once it was read to its end
+	leave  []string // extensions that are left out
+}
+
+// leaves reports whether an extension is left out of what is restored.
+func (d *dumpFile) leaves(extension string) bool {
+	return extension == onlooker || slices.Contains(d.leave, extension)
 }
 
 // unfinishedNames end or begin the names of what is still being written.

@@ -22,7 +22,11 @@ type restorePlan struct {
 	verify     host
 	scratch    string // name of the database
 	leftovers  []scratchDatabase
-	unmarked   []string // databases with a scratch's name and without its comment
+	unmarked   []string       // databases with a scratch's name and without its comment
+	owned      []string       // other databases of the role's
+	template   string         // database that the copy is made of; "": template0
+	installed  []string       // extensions of the template
+	over       map[string]int // statements of the dump that are passed over
 	dump       *dumpFile
 	program    Program
 	free       int64 // bytes on the server's disk; -1: not to be seen from here
@@ -41,14 +45,14 @@ type host struct {
 	Version       int
 	Identifier    string
 	Recovery      bool
-	User          string
-	Super, Create bool
+	User, Session string // they differ after SET ROLE
+	Create        bool
 	Data          string // data directory, if the role may know it
 }
 
 const hostSQL = `
 SELECT current_setting('server_version_num')::int, (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(),
-       rolname::text, rolsuper, rolcreatedb OR rolsuper, coalesce((SELECT setting FROM pg_settings WHERE name = 'data_directory'), '')
+       rolname::text, session_user::text, rolcreatedb OR rolsuper, coalesce((SELECT setting FROM pg_settings WHERE name = 'data_directory'), '')
 FROM pg_roles WHERE rolname = current_user`
 
 // verifyConnection is the connection that gets the copy; never main unless the
@@ -69,9 +73,16 @@ func planRestore(ctx context.Context, env checks.Env, args checks.Args) (*restor
 	if err := p.fitHost(ctx, env); err != nil {
 		return nil, err
 	}
+	if p.template, err = templateOf(env, args); err != nil {
+		return nil, err
+	}
+	if err := p.fitTemplate(ctx, env); err != nil {
+		return nil, err
+	}
 	if p.dump, err = openDump(env, args); err != nil {
 		return nil, err
 	}
+	p.dump.leave = p.extensions
 	if err := p.fitDump(ctx, env); err != nil {
 		p.dump.close()
 		return nil, err
@@ -94,6 +105,9 @@ func (p *restorePlan) fitHost(ctx context.Context, env checks.Env) error {
 	case !p.verify.Create:
 		return checks.Failed(checks.Denied, "role %s may not create databases at %s (ALTER ROLE %s CREATEDB)", p.verify.User, p.server.Target(), p.verify.User)
 	}
+	if err := p.harmlessRole(ctx); err != nil {
+		return err
+	}
 	if err := p.notProduction(ctx, env); err != nil {
 		return err
 	}
@@ -110,6 +124,8 @@ func (p *restorePlan) fitHost(ctx context.Context, env checks.Env) error {
 		}
 		if d.Token() == "" && strings.HasPrefix(d.Name, scratchPrefix) {
 			p.unmarked = append(p.unmarked, d.Name)
+		} else if d.Owned && d.Token() == "" {
+			p.owned = append(p.owned, d.Name)
 		}
 	}
 	return nil
@@ -186,31 +202,6 @@ func (p *restorePlan) scan(ctx context.Context, env checks.Env) (dumpFindings, e
 		}
 		return found, checks.Failed(checks.Denied, "%s does more than fill a database and is not restored: %s", p.dump.path, strings.Join(lines, "; "))
 	}
-	return found, p.extensionsAllowed(ctx, found)
-}
-
-// available is an extension that the server could create.
-type available struct {
-	Name             string
-	Trusted, Present bool
-}
-
-// extensionsAllowed: an extension that is not trusted brings code that runs
-// with the server's own rights; only a superuser can create it.
-func (p *restorePlan) extensionsAllowed(ctx context.Context, found dumpFindings) error {
-	if len(found.extensions) == 0 || !p.verify.Super {
-		return nil // the server refuses what the role may not
-	}
-	list, err := many[available](ctx, p.server, "extensions",
-		`SELECT name::text, bool_or(trusted), true FROM pg_available_extension_versions GROUP BY name`)
-	if err != nil {
-		return err
-	}
-	for _, e := range found.extensions {
-		known := slices.IndexFunc(list, func(a available) bool { return a.Name == e.what })
-		if known >= 0 && !list[known].Trusted && !slices.Contains(p.extensions, e.what) {
-			return checks.Failed(checks.Denied, "%s line %d creates the extension %s, which is not a trusted one, as a superuser: name it under extensions if it may", p.dump.path, e.line, e.what)
-		}
-	}
-	return nil
+	p.over = found.over
+	return found, p.extensionsThere(ctx, found)
 }

@@ -1,7 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks/fact"
@@ -17,9 +21,22 @@ func (p *restorePlan) steps(found dumpFindings) []string {
 		lines = append(lines, fmt.Sprintf("drops %s, %s, left by %s, of %s", d.Name, fact.FormatBytes(float64(d.Size)), d.Token(), d.At().Format(time.RFC3339)))
 	}
 	return append(lines,
-		fmt.Sprintf("creates the database %s at %s, at most %d sessions", p.scratch, p.server.Target(), scratchSessions),
+		fmt.Sprintf("creates the database %s of %s at %s, at most %d sessions", p.scratch, orTemplate0(p.template), p.server.Target(), scratchSessions),
 		fmt.Sprintf("restores into it with %s as %s, in one transaction, without owners and privileges", p.program, p.verify.User),
+		p.passedOver(),
 		"counts, checks indexes, and drops it again")
+}
+
+// passedOver says what of the dump is not restored.
+func (p *restorePlan) passedOver() string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(p.over)) {
+		parts = append(parts, fmt.Sprintf("%s (%d)", kind, p.over[kind]))
+	}
+	if p.dump.format != plainDump {
+		parts = append(parts, "owners, privileges, publications, subscriptions and tablespaces, by pg_restore's options")
+	}
+	return "passed over: " + cmp.Or(strings.Join(parts, ", "), "nothing")
 }
 
 func (f dumpFindings) describe() string {
@@ -38,8 +55,8 @@ func (p *restorePlan) cautions(found dumpFindings) []string {
 	for _, name := range p.unmarked {
 		lines = append(lines, "careful: "+name+" looks like a scratch database and lacks its comment: it is left alone")
 	}
-	if p.verify.Super {
-		lines = append(lines, "careful: "+p.verify.User+" is a superuser, and so is everything in the dump: a role with CREATEDB alone is the barrier that is missing here (SET ROLE is none, the dump could undo it)")
+	for _, name := range p.owned {
+		lines = append(lines, "careful: "+p.verify.User+" owns the database "+name+": code of the dump could rename it or change its settings")
 	}
 	if p.dump.format == plainDump {
 		lines = append(lines, p.program.cautions()...)

@@ -44,7 +44,7 @@ func (d *dumpFile) scan(ctx context.Context, env checks.Env, p Program) (dumpFin
 	}
 	var found dumpFindings
 	if d.format == plainDump {
-		found, err = scanDump(content, nil)
+		found, err = scanDump(content, nil, d.leaves)
 	} else {
 		found, err = d.scanArchive(ctx, env, p, content)
 	}
@@ -83,7 +83,7 @@ func (d *dumpFile) scanArchive(ctx context.Context, env checks.Env, p Program, c
 		out, runErr = env.Exec(ctx, call)
 		into.Close() //nolint:errcheck // never fails
 	}()
-	found, err := scanDump(text, nil)
+	found, err := scanDump(text, nil, d.leaves)
 	text.Close() //nolint:errcheck // never fails
 	<-ended
 	switch {

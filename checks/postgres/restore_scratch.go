@@ -143,7 +143,7 @@ func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", 
 func (p *restorePlan) createScratch(ctx context.Context, env checks.Env, admin dedicated) error {
 	name := ident(p.scratch)
 	env.Printf("creating %s at %s", p.scratch, p.server.Target())
-	if err := admin.do(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 CONNECTION LIMIT %d", name, scratchSessions)); err != nil {
+	if err := admin.do(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s CONNECTION LIMIT %d", name, ident(cmp.Or(p.template, "template0")), scratchSessions)); err != nil {
 		return fmt.Errorf("creating database %s: %w", p.scratch, err)
 	}
 	err := admin.do(ctx, "COMMENT ON DATABASE "+name+" IS "+quoteText(scratchComment(env.Token, p.scratch, clock(env))))
@@ -161,7 +161,8 @@ func (p *restorePlan) createScratch(ctx context.Context, env checks.Env, admin d
 	return nil
 }
 
-// assertEmpty: what was there before would be counted as restored.
+// assertEmpty: what was there before would be counted as restored, and what
+// reaches out of the database would be at the dump's hand.
 func (p *restorePlan) assertEmpty(ctx context.Context, token string) error {
 	session, err := p.server.dedicated(ctx, token, p.scratch)
 	if err != nil {
@@ -175,7 +176,7 @@ func (p *restorePlan) assertEmpty(ctx context.Context, token string) error {
 	if tables > 0 {
 		return checks.Failed(checks.Other, "it holds %d tables although it is new", tables)
 	}
-	return nil
+	return harmlessDatabase(ctx, session, p.scratch, p.verify.User)
 }
 
 const dropTimeout = 60 * time.Second

@@ -337,26 +337,6 @@ func TestTheCountersOfStatementsStopNoRestore(t *testing.T) {
 	expectText(t, d.act(t, path, fewTables), checks.OK, "", "3 tables")
 }
 
-func TestASuperuserIsToldSoAndChecksTheIndexes(t *testing.T) {
-	t.Parallel()
-	d := newDrill(t, 3)
-	d.connect(t, checks.Connection{Kind: kind, Name: "verify", DSN: d.db.Server.DSN("postgres")})
-	path := d.dump(t, "plain.sql")
-	expectText(t, d.preview(t, path, fewTables), checks.OK, "", "careful: postgres is a superuser")
-	res := d.act(t, path, fewTables)
-	expectText(t, res, checks.OK, "", "")
-	if factWord(res, "corrupt_indexes", "") != "0" {
-		t.Errorf("%v %v", res.Facts, res.Detail)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	untrusted := d.write(t, "untrusted.sql", bytes.Replace(content, []byte("CREATE TABLE"), []byte("CREATE EXTENSION IF NOT EXISTS pageinspect WITH SCHEMA public;\nCREATE TABLE"), 1))
-	expectText(t, d.preview(t, untrusted, fewTables), checks.Unknown, checks.Denied, "pageinspect, which is not a trusted one")
-	expectText(t, d.preview(t, untrusted, map[string]any{"extensions": []string{"pageinspect"}}), checks.OK, "", "")
-}
-
 func TestProductionIsRefusedUnderAnyName(t *testing.T) {
 	t.Parallel()
 	d := newDrill(t, 3)

@@ -44,6 +44,9 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 	if err := createDatabase(ctx, server.DSN("postgres")); err != nil {
 		return err
 	}
+	if err := prepareRestores(ctx, server); err != nil {
+		return err
+	}
 	if err := applySchema(ctx, server.DSN(database)); err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func (s *Sandbox) startPostgres(ctx context.Context, opts Options, addr *address
 		}
 	}
 	mu.Lock()
-	addr.owner, addr.verify = server.DSN(database), server.DSN("postgres")
+	addr.owner, addr.verify = server.DSN(database), server.DSNAs(restorer, "postgres")
 	addr.postgres, addr.postgresLog = server.DSNAs("opsdeck_monitor", database), server.LogFile()
 	mu.Unlock()
 	traffic(ctx, server.DSN(database))

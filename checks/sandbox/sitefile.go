@@ -129,8 +129,12 @@ func (a addresses) logs() string {
 }
 
 func (a addresses) backups() string {
+	template := ""
+	if a.postgres != "" {
+		template = ", template: " + restoreTemplate
+	}
 	return "backups:\n" +
-		"  db: {dir: \"${dir}/backups/db\", glob: \"db_backup_*.sql.gz\", log: backup}\n" +
+		"  db: {dir: \"${dir}/backups/db\", glob: \"db_backup_*.sql.gz\", log: backup" + template + "}\n" +
 		"  media: {dir: \"${dir}/backups/media\", glob: \"media_backup_*.sql.gz\"}   # the newest is half a dump\n"
 }
 

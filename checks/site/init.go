@@ -189,7 +189,8 @@ func (s *Site) writeLogs() string {
 }
 
 func (s *Site) writeBackups() string {
-	example := `  db: {dir: /var/backups/advanced-lms, glob: "db_backup_2*.sql.gz"}   # log: NAME under logs, second: a second place
+	example := `  db: {dir: /var/backups/advanced-lms, glob: "db_backup_2*.sql.gz"}   # log: NAME under logs, second: a second place,
+                                   # template: a database with the extensions that a restore test may not create
 `
 	if len(s.Backups) == 0 {
 		return "\n# backups:                         # sets; the newest file of each is checked for age and wholeness\n" + comment(example)

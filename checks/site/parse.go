@@ -244,7 +244,11 @@ func (p *builder) backups(n ast.Node) {
 		what := "backup " + f.key
 		p.dispatch(f.value, what, map[string]func(ast.Node){
 			"dir": p.into(&b.Dir, what+".dir"), "glob": p.into(&b.Glob, what+".glob"), "log": p.into(&b.Log, what+".log"), "second": p.into(&b.Second, what+".second"),
+			"template": p.into(&b.Template, what+".template"),
 		}, "dir", "glob")
+		if why := unfitTemplate(b.Template); why != "" {
+			p.at(f.at, Error, codeWrongType, fmt.Sprintf("%s.template is %q, expected %s", what, b.Template, why), "")
+		}
 		if b.Log != "" {
 			if _, ok := p.site.Logs[b.Log]; !ok {
 				p.at(f.at, Error, codeUnknownWord, fmt.Sprintf("%s names the log %q, which is not under logs", what, b.Log), checks.Nearest(b.Log, keys(p.site.Logs)))
@@ -252,6 +256,18 @@ func (p *builder) backups(n ast.Node) {
 		}
 		p.site.Backups[f.key] = b
 	}
+}
+
+// unfitTemplate says what is expected of the name of a template database; "" if
+// it is one, or there is none.
+func unfitTemplate(name string) string {
+	switch {
+	case name == "template0" || name == "template1":
+		return "a database made for restore tests; without it the copy is made of template0"
+	case len(name) > 63 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || strings.ContainsRune("\"'\\", c) }):
+		return "the name of a database"
+	}
+	return ""
 }
 
 func (p *builder) commands(n ast.Node) {
