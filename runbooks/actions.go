@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -19,7 +20,8 @@ type Deeds interface {
 	// Prepare writes down durably what is to be done. Nothing is begun.
 	Prepare(Deed) (step string, err error)
 
-	// Start begins a prepared step, once.
+	// Start begins a prepared step, once. An error means that nothing was
+	// begun, then or later, unless it is ErrMayHaveBegun.
 	Start(step string) (ActionStarted, error)
 
 	// Look says how a step stands.
@@ -35,6 +37,10 @@ type Deeds interface {
 	// Live is the output from a position on, and how far the step is.
 	Live(step string, from int64) (Live, error)
 }
+
+// ErrMayHaveBegun says that a step could not be seen to begin and could not be
+// kept from beginning either: what became of it is seen by looking at it.
+var ErrMayHaveBegun = errors.New("whether the step began is not known")
 
 // A Deed is what a step has to do.
 type Deed struct {

@@ -1,6 +1,7 @@
 package runbooks
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,11 @@ func (l *Local) beginDeed(item string, attempt int, armed ActionArmed, check che
 	}
 	crash.Point("after-intent")
 	started, err := deeds.Start(step)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrMayHaveBegun): // looking at it tells, now or later
+		l.watchDeed(item, attempt, step, l.who)
+		return nil
+	case err != nil:
 		return l.neverBegan(item, attempt, err)
 	}
 	crash.Point("after-spawn")
@@ -55,7 +60,7 @@ func (l *Local) undone(item string, attempt int, cause error) error {
 // nothing was done.
 func (l *Local) neverBegan(item string, attempt int, cause error) error {
 	res := checks.Result{ID: item, Level: checks.Unknown, At: l.o.Now(), Err: l.line("the step could not be started: " + cause.Error()), Class: checks.Internal}
-	if err := l.append(item, attempt, ActionFinished{Result: res}); err != nil {
+	if err := l.append(item, attempt, ActionFinished{Result: res, Untouched: true}); err != nil {
 		return err
 	}
 	if err := l.append(item, attempt, ActionVerified{Result: res}); err != nil {
@@ -106,6 +111,10 @@ func (l *Local) verify(item string, attempt int, who Actor) {
 	if !ok || l.ctx.Err() != nil {
 		return // the next session looks
 	}
+	if l.nobodyKnows(item, seen) {
+		l.unknown(item, attempt, who, seen)
+		return
+	}
 	if !l.record(who, item, attempt, ActionVerified{Result: seen}) {
 		return
 	}
@@ -114,6 +123,41 @@ func (l *Local) verify(item string, attempt int, who Actor) {
 	defer l.mu.Unlock()
 	l.who = who
 	delete(l.running, item)
+	l.settle(item)
+}
+
+// nobodyKnows reports whether neither the process that did the item's action
+// nor the look from outside can say what was done. Such an action may not
+// simply be tried again.
+func (l *Local) nobodyKnows(item string, seen checks.Result) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	run, _ := l.run.Item(item)
+	a, _ := run.Latest()
+	return a.Outcome != nil && !a.Outcome.Untouched && !a.Outcome.Cancelled &&
+		a.Outcome.Result.Level == checks.Unknown && seen.Level == checks.Unknown
+}
+
+// unknown records that an action ended and what it did is not known, and what
+// was seen of it.
+func (l *Local) unknown(item string, attempt int, who Actor, seen checks.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.who = who
+	delete(l.running, item)
+	if l.broken != nil {
+		return
+	}
+	run, _ := l.run.Item(item)
+	a, _ := run.Latest()
+	why := OutcomeUnknown
+	if a.Outcome != nil && a.Outcome.Result.Err != "" {
+		why += "; " + a.Outcome.Result.Err
+	}
+	l.mustAppend(item, attempt, ItemInterrupted{Reason: l.line(why)})
+	if l.broken == nil {
+		l.mustAppend(item, attempt, ItemProbed{Result: seen})
+	}
 	l.settle(item)
 }
 

@@ -98,6 +98,9 @@ type ActionFinished struct {
 	Took       time.Duration `json:"took,omitempty"` // by the step's monotonic clock
 	CPU        time.Duration `json:"cpu,omitempty"`
 	MaxRSS     int64         `json:"max_rss,omitempty"` // bytes
+
+	// Untouched says that nothing was begun that could have changed anything.
+	Untouched bool `json:"untouched,omitempty"`
 }
 
 // ActionVerified is the independent look from outside, after the outcome.

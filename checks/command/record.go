@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/clean"
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
@@ -17,6 +18,10 @@ import (
 // recordFile lies in the action's own directory: what Probe goes by, because
 // what a command of the site's own does cannot be seen from outside.
 const recordFile = "exit.json"
+
+// recordRoom is what is taken on the disk for the end of a command before it
+// begins, in bytes.
+const recordRoom = 16 << 10
 
 // maxRecord bounds what is read of it, in bytes.
 const maxRecord = 1 << 20
@@ -29,26 +34,50 @@ type record struct {
 	Ended   bool      `json:"ended"`
 	Stopped string    `json:"stopped,omitempty"` // why it was not let run to its end, or not started
 	Exit    int       `json:"exit"`
+
+	end *hostfs.Reserved // the room for its end; nil before it was taken
 }
 
 // begin records that the command is about to start, so that a run that was
-// killed is told from one that never began.
+// killed is told from one that never began. The room for how it ends is taken
+// first: a command for which there is none does not begin.
 func begin(env checks.Env, c checks.Command) (record, error) {
 	r := record{Command: c.Name, Token: env.Token, Started: now(env)}
-	return r, save(env, r)
+	if env.Dir == "" {
+		return r, checks.Failed(checks.Unconfigured, "no directory to record in how the command ends")
+	}
+	end, err := hostfs.Reserve(filepath.Join(env.Dir, recordFile), recordRoom)
+	if err != nil {
+		return r, fmt.Errorf("the command was not begun: recording a command: %w", err)
+	}
+	r.end = end
+	if err := save(env, r); err != nil {
+		return r, errors.Join(fmt.Errorf("the command was not begun: %w", err), end.Discard())
+	}
+	return r, nil
 }
 
 // conclude records how it ended. A command that does not die has not.
-func (r record) conclude(env checks.Env, out checks.Output, err error) error {
+func (r record) conclude(out checks.Output, err error) error {
 	if checks.ClassOf(err) == checks.Timeout {
-		return nil
+		return r.end.Discard()
 	}
 	r.Ended, r.Exit = true, out.Code
 	if err != nil {
-		r.Stopped = err.Error()
+		r.Stopped = clean.Line(err.Error(), maxStopped)
 	}
-	return save(env, r)
+	raw, err := json.Marshal(r)
+	if err == nil {
+		err = r.end.Commit(raw, 0o600)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("recording how the command ended: %w", err), r.end.Discard())
+	}
+	return nil
 }
+
+// maxStopped bounds why a command was stopped, so that its end fits its room.
+const maxStopped = 400
 
 func now(env checks.Env) time.Time {
 	if env.Now == nil {
@@ -60,9 +89,6 @@ func now(env checks.Env) time.Time {
 // save makes the record durable: whole or not at all, in the file and in its
 // directory.
 func save(env checks.Env, r record) error {
-	if env.Dir == "" {
-		return checks.Failed(checks.Unconfigured, "no directory to record in how the command ends")
-	}
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("recording a command: %w", err)

@@ -109,7 +109,7 @@ func run(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	out, err := env.Exec(inner, checks.Call{Argv: c.Argv, Live: live})
 	took := time.Since(began)
 	end := whyEnded(inner, ctx, err)
-	if recorded := rec.conclude(env, out, err); recorded != nil {
+	if recorded := rec.conclude(out, err); recorded != nil {
 		return checks.Findings{}, recorded
 	}
 	if err != nil && end == "" {

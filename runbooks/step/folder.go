@@ -22,7 +22,6 @@ const (
 	resultFile   = "result.json"
 	logFile      = "log"
 	lockFile     = "lock"
-	ballastFile  = "ballast"
 	buriedFile   = "buried" // it was never started and never will be
 	scratchDir   = "scratch"
 )

@@ -61,8 +61,8 @@ func (f Folder) Bury() error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // nothing was written
-	if err := f.place(buriedFile, []byte("never started\n"), true); err != nil {
+	defer lock.Close()                                     //nolint:errcheck // nothing was written
+	if err := f.place(buriedFile, nil, true); err != nil { // empty: a full disk takes it
 		return fmt.Errorf("burying the step: %w", err)
 	}
 	return nil

@@ -61,6 +61,10 @@ type Outcome struct {
 	Left       []string      `json:"left,omitempty"`        // processes that outlived the deed and were ended: "1234 sleep"
 	CPU        time.Duration `json:"cpu,omitempty"`
 	MaxRSS     int64         `json:"max_rss,omitempty"` // bytes, of its largest process
+
+	// Untouched says that nothing was begun that could have changed anything:
+	// a result that tells nothing is known to be that of nothing.
+	Untouched bool `json:"untouched,omitempty"`
 }
 
 // begun is what the card file holds.

@@ -116,7 +116,7 @@ func options(f step.Folder) []step.Option {
 }
 
 // act does what the module's name says.
-func act(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
+func act(ctx context.Context, in step.Intent, own checks.Own) (checks.Result, bool) {
 	res := checks.Result{ID: in.Check, Level: checks.OK, At: time.Now(), Note: "done"}
 	deed, ok := deeds[in.Module]
 	if !ok {
@@ -128,7 +128,7 @@ func act(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
 		effect.Close()
 	}
 	deed(ctx, own, &res)
-	return res
+	return res, true
 }
 
 // shell runs a child whose output is ours.
@@ -214,7 +214,12 @@ var deeds = map[string]func(context.Context, checks.Own, *checks.Result){
 			}
 		}
 	},
-	"big result": func(_ context.Context, own checks.Own, res *checks.Result) { // more than the ballast
+	"until told": func(_ context.Context, own checks.Own, _ *checks.Result) { // until somebody removes the file
+		for err := error(nil); err == nil; time.Sleep(5 * time.Millisecond) {
+			_, err = os.Stat(filepath.Join(own.Dir, "wait"))
+		}
+	},
+	"big result": func(_ context.Context, own checks.Own, res *checks.Result) { // more than the room taken for it
 		for range 400 {
 			res.Detail = append(res.Detail, strings.Repeat("x", 1<<10))
 		}

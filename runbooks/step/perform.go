@@ -47,13 +47,15 @@ func (p *process) perform(ctx context.Context, act Act) (Outcome, error) {
 	began := time.Now()
 	live := &shared{to: p.wrap(p.out)}
 	shown := &progress{folder: p.Folder}
-	result := p.await(ctx, act, checks.Own{
+	result, touched := p.await(ctx, act, checks.Own{
 		Out: live, Token: p.in.Token, Dir: p.Scratch(), Before: p.in.Before, Progress: shown.report,
 	})
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-watching
-	outcome := Outcome{Left: p.endFamily(), Cancelled: errors.Is(cause, errAsked), Ended: time.Now(), Took: time.Since(began)}
+	outcome := Outcome{
+		Left: p.endFamily(), Cancelled: errors.Is(cause, errAsked), Untouched: !touched, Ended: time.Now(), Took: time.Since(began),
+	}
 	live.close()
 	shown.flush()
 	p.out.finish(&outcome)
@@ -98,31 +100,41 @@ func (p *process) isCancelled() bool {
 
 // await waits for the deed to return. One that was asked to end before it
 // began is not begun; one that does not end when its context has is given up.
-func (p *process) await(ctx context.Context, act Act, own checks.Own) checks.Result {
+func (p *process) await(ctx context.Context, act Act, own checks.Own) (result checks.Result, touched bool) {
 	if ctx.Err() != nil {
-		return p.failed(checks.Other, "nothing was done: before it began, "+context.Cause(ctx).Error())
+		return p.failed(checks.Other, "nothing was done: before it began, "+context.Cause(ctx).Error()), false
 	}
-	done := make(chan checks.Result, 1)
-	go func() { defer crash.Recover(); done <- p.guarded(ctx, act, own) }()
+	type answer struct {
+		result  checks.Result
+		touched bool
+	}
+	done := make(chan answer, 1)
+	go func() {
+		defer crash.Recover()
+		var a answer
+		a.result, a.touched = p.guarded(ctx, act, own)
+		done <- a
+	}()
 	select {
-	case result := <-done:
-		return result
+	case a := <-done:
+		return a.result, a.touched
 	case <-ctx.Done():
 	}
 	patience := time.NewTimer(p.patience)
 	defer patience.Stop()
 	select {
-	case result := <-done:
-		return result
+	case a := <-done:
+		return a.result, a.touched
 	case <-patience.C:
 	}
-	return p.failed(checks.Timeout, fmt.Sprintf("%v, and it did not end within %v after that; it was given up", context.Cause(ctx), p.patience))
+	return p.failed(checks.Timeout, fmt.Sprintf("%v, and it did not end within %v after that; it was given up", context.Cause(ctx), p.patience)), true
 }
 
 // guarded makes a result of a panic.
-func (p *process) guarded(ctx context.Context, act Act, own checks.Own) (result checks.Result) {
+func (p *process) guarded(ctx context.Context, act Act, own checks.Own) (result checks.Result, touched bool) {
 	defer func() {
 		if reason := recover(); reason != nil {
+			touched = true
 			fmt.Fprintln(os.Stderr, p.fit(fmt.Sprintf("%s panicked: %v\n%s", p.in.Module, reason, debug.Stack()))) //nolint:errcheck // there is no other place
 			result = p.failed(checks.Internal, fmt.Sprintf("%s panicked: %v (the stack is in %s)", p.in.Module, reason, p.path(logFile)))
 		}

@@ -14,11 +14,13 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // Act does what an intent says. It is given what an action has to itself, and
-// ends when ctx does. The writer in own may be used by many at once.
-type Act func(ctx context.Context, in Intent, own checks.Own) checks.Result
+// ends when ctx does. The writer in own may be used by many at once. touched is
+// false only if nothing was begun that could have changed anything.
+type Act func(ctx context.Context, in Intent, own checks.Own) (result checks.Result, touched bool)
 
 // stopPatience is how long a deed may take to end when its context has: an
 // orderly way out may have to drop what was half made.
@@ -44,6 +46,7 @@ type process struct {
 	spared   func(pid int) bool
 	patience time.Duration
 	asked    chan os.Signal
+	result   *hostfs.Reserved // the room for the result
 }
 
 // Main is the step's process. It does what the folder's intent says, once, and

@@ -1,57 +1,78 @@
 package step
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 const (
-	// ballast is kept in the folder and given up when the disk is full, so
-	// that the result of what was done can be written all the same.
-	ballast = 256 << 10
+	// resultRoom is taken on the disk before the deed begins, so that the
+	// result of what was done can be written whatever fills the disk meanwhile.
+	resultRoom = 256 << 10
 
 	// resultPatience is how long after its deadline a step goes on trying to
-	// write its result to a full disk.
+	// write its result to a disk that does not take it.
 	resultPatience = 10 * time.Minute
 
 	resultEvery = time.Second
 )
 
-// reserve takes room for the result.
+// reserve takes room for the result. A deed for which there is none does not
+// begin.
 func (p *process) reserve() error {
-	if err := p.place(ballastFile, make([]byte, ballast), false); err != nil {
+	result, err := hostfs.Reserve(p.path(resultFile), resultRoom)
+	if err != nil {
 		return fmt.Errorf("reserving room for the result: %w", err)
 	}
+	p.result = result
 	return nil
 }
 
-// deliver writes the result. When that fails it gives up the ballast and goes
-// on trying, unless the folder itself is gone.
+// deliver writes the result into the room that was taken for it. One that is
+// larger waits until the disk takes it, unless the folder itself is gone, and
+// at last is written without what takes room.
 func (p *process) deliver(o Outcome) error {
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
 	giveUp := time.Now()
 	if p.in.Deadline.After(giveUp) {
 		giveUp = p.in.Deadline
 	}
 	giveUp = giveUp.Add(resultPatience)
-	err := p.write(resultFile, o)
-	for released := false; err != nil && time.Now().Before(giveUp); err = p.write(resultFile, o) {
+	err = p.result.Commit(raw, 0o600)
+	for ; err != nil && time.Now().Before(giveUp); err = p.result.Commit(raw, 0o600) {
 		if _, gone := os.Lstat(p.Path); errors.Is(gone, fs.ErrNotExist) {
 			break
 		}
-		if !released {
-			released = remove(p.path(ballastFile)) == nil
-			continue
-		}
 		time.Sleep(resultEvery)
 	}
+	if err != nil && len(raw) > resultRoom {
+		err = p.deliverShort(o)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", resultFile, err)
+	}
+	return nil
+}
+
+// deliverShort writes the verdict, the facts and the tail of the output, which
+// the room is enough for.
+func (p *process) deliverShort(o Outcome) error {
+	o.Result.Tables, o.Result.Detail = nil, []string{"the disk had no room for all that was found: see the output"}
+	raw, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	return remove(p.path(ballastFile))
+	return p.result.Commit(raw, 0o600)
 }
 
 // usage adds what the step and its children took.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -254,7 +255,7 @@ func TestAnotherBootOrAnotherProcessIsNotOurs(t *testing.T) {
 	}
 }
 
-// TestAFullDiskDoesNotLoseTheResult: the ballast makes room for it.
+// TestAFullDiskDoesNotLoseTheResult: its room was taken before the deed began.
 func TestAFullDiskDoesNotLoseTheResult(t *testing.T) {
 	t.Parallel()
 	f, err := step.New(filepath.Join(smallDisk(t), "steps"), step.Intent{Token: "t", Module: "flood", MaxOutput: 4 << 20, Timeout: time.Minute})
@@ -263,6 +264,71 @@ func TestAFullDiskDoesNotLoseTheResult(t *testing.T) {
 	}
 	start(t, f)
 	if s := ended(t, f); s.State != step.Finished || !s.Outcome.Truncated || s.Outcome.OutputHash == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestWhoFillsTheDiskMeanwhileDoesNotGetTheRoomOfTheResult: a process that
+// takes each block that becomes free leaves the result its own.
+func TestWhoFillsTheDiskMeanwhileDoesNotGetTheRoomOfTheResult(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	f, err := step.New(filepath.Join(dir, "steps"), step.Intent{Token: "t", Module: "until told", Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(f.Scratch(), "wait"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, f)
+	greedy, err := os.Create(filepath.Join(dir, "greedy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer greedy.Close()
+	var filling sync.WaitGroup
+	full, stop := make(chan struct{}), make(chan struct{})
+	filling.Go(func() {
+		for once := sync.OnceFunc(func() { close(full) }); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := greedy.Write(make([]byte, 4<<10)); errors.Is(err, syscall.ENOSPC) {
+				once()
+			}
+		}
+	})
+	<-full
+	if err := os.Remove(filepath.Join(f.Scratch(), "wait")); err != nil {
+		t.Fatal(err)
+	}
+	s := ended(t, f)
+	close(stop)
+	filling.Wait()
+	if s.State != step.Finished || s.Outcome.Result.Level != checks.OK {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestADeedWithoutRoomForItsResultIsNotBegun(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	f, err := step.New(filepath.Join(dir, "steps"), step.Intent{Token: "t", Module: "ok", Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 900<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Start("step", f.Path); err == nil || !strings.Contains(err.Error(), "reserving room for the result") {
+		t.Errorf("it began: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(f.Scratch(), "effects")); err == nil {
+		t.Error("something was done")
+	}
+	if s := f.Look(); s.State != step.NotStarted {
 		t.Errorf("%+v", s)
 	}
 }

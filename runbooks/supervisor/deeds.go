@@ -48,13 +48,17 @@ func (s Steps) Start(name string) (runbooks.ActionStarted, error) {
 		return runbooks.ActionStarted{}, err
 	}
 	card, err := folder.Start(s.Args(folder.Path)...)
-	if err != nil {
-		if buryErr := folder.Bury(); errors.Is(buryErr, step.ErrTaken) {
-			return started(folder.Look().Card), nil // it has begun all the same
-		}
-		return runbooks.ActionStarted{}, err
+	if err == nil {
+		return started(card), nil
 	}
-	return started(card), nil
+	switch buryErr := folder.Bury(); {
+	case buryErr == nil:
+		return runbooks.ActionStarted{}, err
+	case errors.Is(buryErr, step.ErrTaken): // it has begun all the same
+		return started(folder.Look().Card), nil
+	default:
+		return runbooks.ActionStarted{}, fmt.Errorf("%w: %w, and keeping it from beginning failed: %w", runbooks.ErrMayHaveBegun, err, buryErr)
+	}
 }
 
 func started(c step.Card) runbooks.ActionStarted {
@@ -91,7 +95,7 @@ var states = map[step.State]runbooks.DeedState{
 func outcome(o step.Outcome) runbooks.ActionFinished {
 	done := runbooks.ActionFinished{
 		Result: o.Result, Cancelled: o.Cancelled, Output: o.Output, Truncated: o.Truncated, Tail: o.Tail, Left: o.Left,
-		Started: o.Started, Ended: o.Ended, Took: o.Took, CPU: o.CPU, MaxRSS: o.MaxRSS,
+		Started: o.Started, Ended: o.Ended, Took: o.Took, CPU: o.CPU, MaxRSS: o.MaxRSS, Untouched: o.Untouched,
 	}
 	done.OutputHash.UnmarshalText([]byte(o.OutputHash)) //nolint:errcheck // without a hash there was no output to read
 	return done

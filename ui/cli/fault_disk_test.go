@@ -106,6 +106,30 @@ func TestAFullDiskStopsActionsAndLosesNothing(t *testing.T) {
 	}
 }
 
+// TestADiskThatFillsWhileACommandRunsLosesNothing: how the command ended is
+// known, because the room for that was taken before it began, and it is not
+// begun again.
+func TestADiskThatFillsWhileACommandRunsLosesNothing(t *testing.T) {
+	w := newWard(t, "while ! test -e "+filepath.Join("$(dirname $0)", "go")+"; do sleep 0.05; done")
+	smallDisk(t, w, "24m")
+	w.serve("")
+	s := w.open()
+	w.begin(s)
+	until(t, "the command runs", func() bool { return w.effects() == 1 })
+	filler := fill(t, w, 0)
+	if err := os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	it := w.settled(s)
+	if it.State != runbooks.Passed || w.effects() != 1 {
+		t.Errorf("the action is %s, done %d times: %s", it.State, w.effects(), it.Attempts)
+	}
+	os.Remove(filler)
+	if report := journal.Verify(w.state(), nil); report.Status != journal.Intact {
+		t.Errorf("%+v", report)
+	}
+}
+
 // supervisorsOf are the processes that supervise a state directory in dir.
 func supervisorsOf(t *testing.T, dir string) []int {
 	t.Helper()

@@ -44,7 +44,7 @@ func (p *program) stepCommand() *cobra.Command {
 			defer w.close()
 			wrap := func(out io.Writer) io.Writer { return clean.NewWriter(out, w.redact) }
 			spared := w.spare()
-			return step.Main(ctx, step.Folder{Path: args[0]}, wrap, func(ctx context.Context, in step.Intent, own checks.Own) checks.Result {
+			return step.Main(ctx, step.Folder{Path: args[0]}, wrap, func(ctx context.Context, in step.Intent, own checks.Own) (checks.Result, bool) {
 				return p.act(ctx, w, in, own)
 			}, step.Spare(spared))
 		},
@@ -80,29 +80,29 @@ func (w *world) spare() func(pid int) bool {
 }
 
 // act does what an intent says, if its target is still the one that was
-// previewed and nobody else works at it.
-func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.Own) checks.Result {
+// previewed and nobody else works at it. Before that nothing is touched.
+func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.Own) (result checks.Result, touched bool) {
 	check, err := p.checkOf(in)
 	if err != nil {
-		return refused(in, w.redact, err)
+		return refused(in, w.redact, err), false
 	}
 	folder, err := p.locks(w)
 	if err != nil {
-		return refused(in, w.redact, err)
+		return refused(in, w.redact, err), false
 	}
 	held, err := folder.Acquire(in.Locks, lock.Claim{Who: in.Who, What: in.Run + "/" + in.Item, PID: os.Getpid(), At: time.Now()})
 	if err != nil {
-		return refused(in, w.redact, err)
+		return refused(in, w.redact, err), false
 	}
 	defer held.Release()
 	again := w.runner.Preview(ctx, check, own)
 	switch {
 	case again.Level != checks.OK:
-		return refused(in, w.redact, fmt.Errorf("looking again just before: %s", again.Err))
+		return refused(in, w.redact, fmt.Errorf("looking again just before: %s", again.Err)), false
 	case again.Fingerprint != in.Fingerprint:
-		return refused(in, w.redact, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s", in.Fingerprint, again.Fingerprint))
+		return refused(in, w.redact, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s", in.Fingerprint, again.Fingerprint)), false
 	}
-	return w.runner.Act(ctx, check, own)
+	return w.runner.Act(ctx, check, own), true
 }
 
 // refused is the result of a step that did nothing.
