@@ -75,6 +75,16 @@ func previewGenerate(_ context.Context, env checks.Env, args checks.Args) (check
 	if err := e.mayGenerate(); err != nil {
 		return f, err
 	}
+	at, err := e.hold(e.New)
+	if err != nil {
+		return f, err
+	}
+	defer at.close()
+	folder, err := at.folder()
+	if err != nil {
+		return f, err
+	}
+	f.Facts = append(f.Facts, folder)
 	f.Note = fmt.Sprintf("%d random bytes into %s", args.Int("bytes"), e.New)
 	f.Detail = []string{"the value is shown nowhere: it is written to " + e.New + ", mode 0600, and used by nothing until secret " + e.Name + " is rotated"}
 	return f, nil
@@ -112,11 +122,24 @@ func generate(ctx context.Context, env checks.Env, args checks.Args) (checks.Fin
 	if err != nil {
 		return checks.Findings{}, err
 	}
-	if err := create(e.at(e.New), []byte(random(args)+"\n"), os.Geteuid(), os.Getegid()); err != nil {
+	if err := e.writeNew(env, random(args)); err != nil {
 		return checks.Findings{}, fmt.Errorf("writing the new secret: %w", err)
 	}
 	env.Printf("wrote %s", e.New)
 	return generated(env, args)
+}
+
+// writeNew writes a value into its own file, in the folder of the preview.
+func (e entry) writeNew(env checks.Env, value string) error {
+	at, err := e.hold(e.New)
+	if err != nil {
+		return err
+	}
+	defer at.close()
+	if err := at.isPreviewed(env); err != nil {
+		return err
+	}
+	return at.create([]byte(value+"\n"), os.Geteuid(), os.Getegid())
 }
 
 func generated(env checks.Env, args checks.Args) (checks.Findings, error) {
@@ -125,7 +148,7 @@ func generated(env checks.Env, args checks.Args) (checks.Findings, error) {
 		return checks.Findings{}, err
 	}
 	f := checks.Findings{Target: e.Name}
-	content, info, err := slurp(e.at(e.New))
+	content, info, err := e.readAt(e.New)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.Facts = []fact.Fact{fact.Flag("done", false), fact.Flag("private", false)}
 		f.Note = e.New + " is not there"
@@ -137,7 +160,7 @@ func generated(env checks.Env, args checks.Args) (checks.Findings, error) {
 	length := max(0, len(content)-1)
 	f.Note = fmt.Sprintf("%d characters in %s", length, e.New)
 	f.Facts = []fact.Fact{
-		fact.Number("length", length), fact.Flag("private", info.Mode().Perm()&0o077 == 0), fact.Flag("done", length == encodedLength(args)),
+		fact.Number("length", length), fact.Flag("private", info.Mode.Perm()&0o077 == 0), fact.Flag("done", length == encodedLength(args)),
 	}
 	return f, nil
 }

@@ -18,16 +18,21 @@ var Remove = module(checks.Module{
 	Facts: []fact.Spec{
 		{Name: "private", Type: fact.Bool, Worse: fact.Lower, Optional: true, Doc: "nobody but the owner can read the file"},
 		identitySpec,
+		folderSpec,
 		checks.DoneFact,
 	},
 	Fail: "done == false or private == false", Source: "guide (7 days); proposed",
 	Example: "use: secret.remove\nwith:\n  name: jwt",
 	Preview: func(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 		e, v, _, r, err := openRemoval(env, args)
+		defer v.close()
 		if err != nil {
 			return checks.Findings{Target: e.Name}, err
 		}
-		f := e.findings(v)
+		f, err := e.findings(v)
+		if err != nil {
+			return f, err
+		}
 		f.Note = e.OldKey() + " in " + e.File
 		f.Detail = []string{
 			"takes " + e.OldKey() + " out of " + e.File + "; no other line changes",
@@ -44,7 +49,7 @@ func openRemoval(env checks.Env, args checks.Args) (e entry, v environment, at i
 	if e, err = open(env, args); err != nil {
 		return e, v, at, r, err
 	}
-	if v, err = e.read(); err != nil {
+	if v, err = e.readHeld(); err != nil {
 		return e, v, at, r, err
 	}
 	if at, err = find(v.lines, e.OldKey()); err != nil {
@@ -59,11 +64,15 @@ func openRemoval(env checks.Env, args checks.Args) (e entry, v environment, at i
 	if now := clock(env); now.Before(r.Due) {
 		return e, v, at, r, checks.Failed(checks.Other, "the grace period ends %s: what was signed with the old value is still in use", r.Due.Format("2006-01-02 15:04 MST"))
 	}
-	return e, v, at, r, e.writable(v)
+	return e, v, at, r, v.writable()
 }
 
 func remove(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 	e, v, at, _, err := openRemoval(env, args)
+	defer v.close()
+	if err == nil {
+		err = v.place.isPreviewed(env)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -73,8 +82,8 @@ func remove(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if known, ok := env.BeforeFact("identity", ""); ok && known.Text != v.identity() {
 		return checks.Findings{Target: e.Name}, checks.Failed(checks.Other, "%s is not what the preview saw any more", e.File)
 	}
-	if err := replace(e.at(e.File), without(v.lines, at), v.uid, v.gid); err != nil {
-		return checks.Findings{Target: e.Name}, fmt.Errorf("replacing %s: %w", e.File, err)
+	if err := v.rewrite(without(v.lines, at)); err != nil {
+		return checks.Findings{Target: e.Name}, err
 	}
 	env.Printf("%s is out of %s", e.OldKey(), e.File)
 	return probeRemove(ctx, env, args)
@@ -98,6 +107,6 @@ func probeRemove(_ context.Context, env checks.Env, args checks.Args) (checks.Fi
 	if at < 0 {
 		f.Note = e.OldKey() + " is gone"
 	}
-	f.Facts = []fact.Fact{fact.Flag("done", at < 0), fact.Flag("private", v.info.Mode().Perm()&0o077 == 0)}
+	f.Facts = []fact.Fact{fact.Flag("done", at < 0), fact.Flag("private", v.info.Mode.Perm()&0o077 == 0)}
 	return f, nil
 }

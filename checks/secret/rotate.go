@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -25,6 +25,7 @@ var Rotate = module(checks.Module{
 		{Name: "private", Type: fact.Bool, Worse: fact.Lower, Optional: true, Doc: "nobody but the owner can read the file"},
 		{Name: "old_kept", Type: fact.Bool, Optional: true, Doc: "the file has the old value under KEY_OLD"},
 		identitySpec,
+		folderSpec,
 		checks.DoneFact,
 	},
 	Fail: "done == false or private == false", Source: "guide (7 days); proposed",
@@ -48,11 +49,11 @@ func (e entry) mayRotate() (v environment, at int, err error) {
 	case "":
 		return v, -1, checks.Failed(checks.Unconfigured, "the site file does not say that the application accepts %s beside %s (secrets.%s.accept: two-keys): without that, every session drops at once", e.OldKey(), e.Key, e.Name)
 	case "one-key":
-		if _, err := e.prepared(); err != nil {
+		if _, _, err := e.prepared(); err != nil {
 			return v, -1, err
 		}
 	}
-	if v, err = e.read(); err != nil {
+	if v, err = e.readHeld(); err != nil {
 		return v, -1, err
 	}
 	if at, err = find(v.lines, e.Key); err != nil {
@@ -68,28 +69,29 @@ func (e entry) mayRotate() (v environment, at int, err error) {
 	case e.Accept == "two-keys" && old >= 0:
 		return v, -1, checks.Failed(checks.Other, "%s still has %s of the rotation before: remove that first (secret.remove)", e.File, e.OldKey())
 	}
-	return v, at, e.writable(v)
+	return v, at, v.writable()
 }
 
-// prepared is the value that was made ahead; "" if none was.
-func (e entry) prepared() (string, error) {
+// prepared is the value that was made ahead, and which file holds it; "" if
+// none was.
+func (e entry) prepared() (value string, file hostfs.Info, err error) {
 	if e.New == "" {
-		return "", nil
+		return "", file, nil
 	}
-	content, info, err := slurp(e.at(e.New))
+	content, info, err := e.readAt(e.New)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && e.Accept != "one-key":
-		return "", nil
+		return "", file, nil
 	case err != nil:
-		return "", fmt.Errorf("reading the new value of secret %s: %w", e.Name, err)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", checks.Failed(checks.Denied, "%s can be read by others: its value is no secret any more", e.New)
+		return "", file, fmt.Errorf("reading the new value of secret %s: %w", e.Name, err)
+	case info.Mode.Perm()&0o077 != 0:
+		return "", file, checks.Failed(checks.Denied, "%s can be read by others: its value is no secret any more", e.New)
 	}
-	value := strings.TrimSuffix(string(content), "\n")
+	value = strings.TrimSuffix(string(content), "\n")
 	if !plain(value) {
-		return "", checks.Failed(checks.Parse, "%s does not hold 16 characters or more out of letters, digits and _+/=.~-", e.New)
+		return "", file, checks.Failed(checks.Parse, "%s does not hold 16 characters or more out of letters, digits and _+/=.~-", e.New)
 	}
-	return value, nil
+	return value, info, nil
 }
 
 func previewRotate(_ context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
@@ -98,14 +100,18 @@ func previewRotate(_ context.Context, env checks.Env, args checks.Args) (checks.
 		return checks.Findings{}, err
 	}
 	v, _, err := e.mayRotate()
+	defer v.close()
 	if err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
-	ready, err := e.prepared()
+	ready, _, err := e.prepared()
 	if err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
-	f := e.findings(v)
+	f, err := e.rotationFindings(v)
+	if err != nil {
+		return f, err
+	}
 	f.Note = e.Key + " in " + e.File
 	source := fmt.Sprintf("%d new random bytes", args.Int("bytes"))
 	if ready != "" {
@@ -121,7 +127,7 @@ func previewRotate(_ context.Context, env checks.Env, args checks.Args) (checks.
 	} else {
 		f.Detail = append(f.Detail, "careful: one key only: whatever still uses the old value fails from then on")
 	}
-	if mode := v.info.Mode().Perm(); mode != 0o600 {
+	if mode := v.info.Mode.Perm(); mode != 0o600 {
 		f.Detail = append(f.Detail, fmt.Sprintf("careful: its mode becomes 0600, it was %04o: who read it as another user no longer can", mode))
 	}
 	return f, nil
@@ -133,13 +139,17 @@ func rotate(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return checks.Findings{}, err
 	}
 	v, at, err := e.mayRotate()
+	defer v.close()
+	if err == nil {
+		err = v.place.isPreviewed(env)
+	}
 	if err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
 	if known, ok := env.BeforeFact("identity", ""); ok && known.Text != v.identity() {
 		return checks.Findings{Target: e.Name}, checks.Failed(checks.Other, "%s is not what the preview saw any more", e.File)
 	}
-	value, err := e.prepared()
+	value, file, err := e.prepared()
 	if err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
@@ -149,7 +159,7 @@ func rotate(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if err := ctx.Err(); err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
-	if err := e.exchange(env, v, at, value); err != nil {
+	if err := e.exchange(env, v, at, value, file.ID); err != nil {
 		return checks.Findings{Target: e.Name}, err
 	}
 	return probeRotate(ctx, env, args)
@@ -158,8 +168,8 @@ func rotate(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 // exchange writes the copy, the record and the file, in this order: a record
 // without an old value in the file is no debt, an old value without a record
 // is one that nobody knows the age of.
-func (e entry) exchange(env checks.Env, v environment, at int, value string) error {
-	kept, err := e.backup(v, env.Token)
+func (e entry) exchange(env checks.Env, v environment, at int, value string, made hostfs.ID) error {
+	kept, err := e.backup(env, v)
 	if err != nil {
 		return err
 	}
@@ -169,24 +179,54 @@ func (e entry) exchange(env checks.Env, v environment, at int, value string) err
 	if err != nil {
 		return err
 	}
-	if err := replace(e.at(e.record()), append(note, '\n'), v.uid, v.gid); err != nil {
+	if err := v.place.beside(e.record()).replace(append(note, '\n'), v.info.UID, v.info.GID); err != nil {
 		return fmt.Errorf("recording the rotation: %w", err)
 	}
 	oldKey := e.OldKey()
 	if e.Accept != "two-keys" {
 		oldKey = ""
 	}
-	if err := replace(e.at(e.File), rotated(v.lines, at, value, oldKey), v.uid, v.gid); err != nil {
-		return fmt.Errorf("replacing %s: %w", e.File, err)
+	if err := v.rewrite(rotated(v.lines, at, value, oldKey)); err != nil {
+		return err
 	}
 	env.Printf("%s in %s is replaced", e.Key, e.File)
-	if e.New == "" {
+	if made == (hostfs.ID{}) {
 		return nil
 	}
-	if err := os.Remove(e.at(e.New)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := e.spent(made); err != nil {
 		return fmt.Errorf("%s is replaced, but the value's own file stays: %w", e.Key, err)
 	}
 	return nil
+}
+
+// spent removes the file that held the new value.
+func (e entry) spent(made hostfs.ID) error {
+	at, err := e.hold(e.New)
+	if err != nil {
+		return err
+	}
+	defer at.close()
+	if err := at.dir.Remove(at.name, made); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// rotationFindings say by what the file and the folder of its copy are known.
+func (e entry) rotationFindings(v environment) (checks.Findings, error) {
+	f, err := e.findings(v)
+	if err != nil {
+		return f, err
+	}
+	dir, err := hostfs.OpenDir(e.at(e.backupDir()))
+	if err != nil {
+		return f, fmt.Errorf("opening the folder of the copy: %w", err)
+	}
+	at := place{dir, "", e.backupDir()}
+	defer at.close()
+	kept, err := at.folder()
+	f.Facts = append(f.Facts, kept)
+	return f, err
 }
 
 // probeRotate goes by the record's token and by the file being another than
@@ -222,6 +262,6 @@ func probeRotate(_ context.Context, env checks.Env, args checks.Args) (checks.Fi
 		f.Note = e.Key + " rotated " + r.Rotated.Format("2006-01-02 15:04 MST")
 		f.Facts = append(f.Facts, fact.At("due", r.Due))
 	}
-	f.Facts = append(f.Facts, fact.Flag("done", done), fact.Flag("old_kept", kept), fact.Flag("private", v.info.Mode().Perm()&0o077 == 0))
+	f.Facts = append(f.Facts, fact.Flag("done", done), fact.Flag("old_kept", kept), fact.Flag("private", v.info.Mode.Perm()&0o077 == 0))
 	return f, nil
 }

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/advanced-lms/opsdeck/checks"
 )
@@ -22,16 +21,12 @@ func New(env checks.Env, name string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	text, err := e.prepared()
+	text, info, err := e.prepared()
 	if err != nil {
 		return Value{}, err
 	}
 	if text == "" {
 		return Value{}, checks.Failed(checks.Missing, "secret %s has no new value: make one first (secret.generate)", name)
-	}
-	info, err := os.Lstat(e.at(e.New))
-	if err != nil {
-		return Value{}, err
 	}
 	return Value{checks.NewSecret(text), e.New, identity(info)}, nil
 }

@@ -43,6 +43,9 @@ func (e *LinkError) Error() string {
 	return e.Path + " is a symbolic link, which is not followed"
 }
 
+// Unwrap is what the kernel says of such a link.
+func (e *LinkError) Unwrap() error { return unix.ELOOP }
+
 // A MountError is a folder that lies on another mount than the folder above it
 // from which the descent began.
 type MountError struct {
