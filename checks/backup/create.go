@@ -38,6 +38,7 @@ var Create = module(checks.Module{
 		{Name: "free", Type: fact.Bytes, Worse: fact.Lower, Optional: true, Doc: "of a preview: what the disk has left"},
 		{Name: "needed", Type: fact.Bytes, Optional: true, Doc: "of a preview: what the new backup may take"},
 		{Name: "leftovers", Type: fact.Count, Unit: "files", Optional: true, Doc: "of a preview: unfinished files of earlier runs that will be removed"},
+		folderSpec,
 		checks.DoneFact,
 	},
 	Warn:    "size_ratio < 70% or size_ratio > 200% or tables == 0",
@@ -57,7 +58,13 @@ func previewCreate(ctx context.Context, env checks.Env, args checks.Args) (check
 	f := p.findings()
 	f.Fingerprint, f.Locks = p.fingerprint(), p.locks()
 	f.Detail = append(p.steps(), p.cautions()...)
-	f.Facts = []fact.Fact{fact.Size("free", p.free), fact.Size("needed", p.needed()), fact.Number("leftovers", len(p.removable()))}
+	folder, err := p.folder()
+	if err != nil {
+		return checks.Findings{}, err
+	}
+	f.Facts = []fact.Fact{
+		fact.Size("free", p.free), fact.Size("needed", p.needed()), fact.Number("leftovers", len(p.removable())), folder,
+	}
 	f.Note = fmt.Sprintf("a new backup in %s, %s free", p.set.source.Dir, fact.FormatBytes(float64(p.free)))
 	return f, nil
 }
@@ -68,6 +75,9 @@ func create(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return checks.Findings{}, err
 	}
 	defer p.close()
+	if err := p.isPreviewed(env); err != nil {
+		return checks.Findings{}, err
+	}
 	if err := p.removeLeftovers(env); err != nil {
 		return checks.Findings{}, err
 	}

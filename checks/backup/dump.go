@@ -113,7 +113,9 @@ func (p *plan) runScript(ctx context.Context, env checks.Env, args checks.Args) 
 	if err != nil {
 		return made, err
 	}
-	err = p.takeNew(ctx, env, after, &made)
+	if err = after.liesIn(p.held); err == nil {
+		err = p.takeNew(ctx, env, after, &made)
+	}
 	return made, errors.Join(err, after.root.Close())
 }
 
@@ -136,7 +138,7 @@ func (p *plan) takeNew(ctx context.Context, env checks.Env, after *set, made *pr
 	if made.sum, _, err = after.sumOf(ctx, newest.name); err != nil || made.found.problem != "" {
 		return err
 	}
-	return record{env.Token, made.sum, made.name, clock(env), "command " + p.command.Name}.write(after.root)
+	return record{env.Token, made.sum, made.name, clock(env), "command " + p.command.Name}.write(p.set.root)
 }
 
 // isLink: scripts keep a link to the newest backup; it is not the backup.

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/postgres"
 )
@@ -20,6 +18,7 @@ import (
 // A plan is a backup that is about to be made, with everything looked at that
 // could speak against it. The preview and the deed make the same one.
 type plan struct {
+	held   *hostfs.Dir // the directory of the set, in which everything is written and removed
 	set    *set
 	mode   fs.FileMode // of the directory
 	free   int64       // bytes, for this user
@@ -43,13 +42,17 @@ func planned(ctx context.Context, env checks.Env, args checks.Args) (*plan, erro
 		return nil, err
 	}
 	p := &plan{set: s}
+	if p.held, err = s.hold(); err != nil {
+		return nil, errors.Join(fmt.Errorf("backup set %s: %w", s.source.Name, err), s.root.Close())
+	}
 	if err := p.examine(ctx, env, args); err != nil {
-		return nil, errors.Join(err, s.root.Close())
+		return nil, errors.Join(err, s.root.Close(), p.held.Close())
 	}
 	return p, nil
 }
 
 func (p *plan) close() {
+	p.held.Close()     //nolint:errcheck // opened for looking
 	p.set.root.Close() //nolint:errcheck // opened for looking; what was written is synced and closed
 }
 
@@ -81,14 +84,12 @@ func (p *plan) directory() error {
 	if p.mode.Perm()&0o002 != 0 && p.mode&fs.ModeSticky == 0 {
 		return checks.Failed(checks.Denied, "%s is writable by others (mode %04o), who could put another file in the backup's place (chmod o-w)", dir, p.mode.Perm())
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+	if err := p.held.Writable(); err != nil {
 		return fmt.Errorf("writing to %s: %w", dir, err)
 	}
-	var at unix.Statfs_t
-	if err := unix.Statfs(dir, &at); err != nil {
+	if p.free, err = p.held.Free(); err != nil {
 		return fmt.Errorf("asking %s for its free space: %w", dir, err)
 	}
-	p.free = int64(at.Bavail) * at.Bsize
 	p.drafts, err = leftovers(p.set.root)
 	return err
 }
@@ -238,14 +239,4 @@ func (p *plan) cautions() []string {
 
 func (p *plan) removable() []leftover {
 	return slices.DeleteFunc(slices.Clone(p.drafts), func(l leftover) bool { return l.busy != "" })
-}
-
-func (p *plan) removeLeftovers(env checks.Env) error {
-	for _, l := range p.removable() {
-		env.Printf("removing %s, left unfinished by an earlier run", l.name())
-		if err := p.set.root.Remove(l.name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing an unfinished backup: %w", err)
-		}
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -58,19 +57,8 @@ func keep(env checks.Env, l checks.Load, m *measured) (file string, err error) {
 		return "", fmt.Errorf("writing the report: %w", err)
 	}
 	file = reportFile(env, l)
-	part, err := os.CreateTemp(l.Reports, "."+filepath.Base(file)+".part-*") // mode 0600
-	if err != nil {
+	if err := hostfs.WriteAtomic(file, append(raw, '\n'), 0o600); err != nil {
 		return "", fmt.Errorf("keeping the report: %w", err)
-	}
-	_, err = part.Write(append(raw, '\n'))
-	if err == nil {
-		err = part.Sync()
-	}
-	if err = errors.Join(err, part.Close()); err == nil {
-		err = os.Rename(part.Name(), file)
-	}
-	if err != nil {
-		return "", errors.Join(fmt.Errorf("keeping the report: %w", err), os.Remove(part.Name()))
 	}
 	return file, nil
 }

@@ -2,11 +2,14 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -77,7 +80,7 @@ func run(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	if env.Dialer == nil || env.Token == "" {
 		return f, checks.Failed(checks.Internal, "a load needs a confirmed preview and something to dial with")
 	}
-	if err := os.Remove(reportFile(env, l)); err != nil && !os.IsNotExist(err) {
+	if err := hostfs.RemoveFile(reportFile(env, l)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, fmt.Errorf("removing what an earlier attempt left: %w", err)
 	}
 	a, err := newAttack(env, l)

@@ -44,19 +44,23 @@ func previewDisable(ctx context.Context, env checks.Env, args checks.Args) (chec
 	if err != nil {
 		return checks.Findings{}, err
 	}
+	folder, err := p.folder()
+	if err != nil {
+		return checks.Findings{}, err
+	}
 	f := p.findings()
 	f.Detail = p.openingPlan(was)
 	v, err := p.outside(ctx, env)
 	if err != nil {
 		f.Detail = append(f.Detail, "careful: "+err.Error())
-		f.Facts = append(was.facts(), fact.Flag("closed", was.closes))
+		f.Facts = append(was.facts(), fact.Flag("closed", was.closes), folder)
 		return f, ctx.Err()
 	}
 	if !was.closes && !openWell(v) {
 		f.Detail = append(f.Detail, "careful: nothing of ours closes the site, and "+v.says())
 	}
 	f.Note = v.says()
-	f.Facts = append(v.facts(was.closes), was.facts()...)
+	f.Facts = append(append(v.facts(was.closes), was.facts()...), folder)
 	return f, nil
 }
 
@@ -115,6 +119,9 @@ func disable(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 		return checks.Findings{}, err
 	}
 	defer p.close()
+	if err := p.isPreviewed(env); err != nil {
+		return checks.Findings{}, err
+	}
 	was, err := p.mayOpen()
 	if err != nil {
 		return checks.Findings{}, err
@@ -142,7 +149,7 @@ func (p *page) unshut(ctx context.Context, env checks.Env, was file) error {
 			return nil
 		}
 		env.Printf("removing %s", p.path)
-		return p.remove()
+		return p.remove(was.id)
 	}
 	if was.closes {
 		mode := was.mode

@@ -56,8 +56,12 @@ func previewEnable(ctx context.Context, env checks.Env, args checks.Args) (check
 	if err != nil {
 		return checks.Findings{}, err // a page that cannot be seen cannot be verified
 	}
+	folder, err := p.folder()
+	if err != nil {
+		return checks.Findings{}, err
+	}
 	f := p.findings()
-	f.Facts = append(v.facts(was.closes), was.facts()...)
+	f.Facts = append(append(v.facts(was.closes), was.facts()...), folder)
 	f.Note = v.says()
 	f.Detail = append(p.plan(was, args.Duration("retry_after")), cautions(was, v)...)
 	return f, nil
@@ -132,6 +136,9 @@ func enable(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return checks.Findings{}, err
 	}
 	defer p.close()
+	if err := p.isPreviewed(env); err != nil {
+		return checks.Findings{}, err
+	}
 	was, err := p.mayClose(ctx, env)
 	if err != nil {
 		return checks.Findings{}, err
@@ -166,7 +173,7 @@ func (p *page) shut(ctx context.Context, env checks.Env, was file, retry time.Du
 		return nothing, nil
 	case p.Flag != "":
 		env.Printf("writing %s", p.path)
-		return p.remove, p.create(signature(env.Token, clock(env)))
+		return p.removeOwn, p.create(signature(env.Token, clock(env)))
 	case was.closes:
 		if v, err := p.outside(ctx, env); err != nil || closedWell(v) {
 			return nothing, err

@@ -42,6 +42,7 @@ var facts = []fact.Spec{
 	{Name: "was_closed", Type: fact.Bool, Optional: true, Doc: "it was there before"},
 	{Name: "since", Type: fact.Time, Optional: true, Doc: "when what closes the site was put there; of what closed it, once it is open"},
 	{Name: "closed_by", Type: fact.Text, Optional: true, Doc: "who put it there: the mark of an action of opsdeck, or the file's owner"},
+	folderSpec,
 	{Name: "took", Type: fact.Duration, Optional: true, Worse: fact.Higher, Doc: "until the page was seen as it should be, or was given up"},
 	checks.DoneFact,
 }

@@ -3,17 +3,14 @@ package maintenance
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"os/user"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // maxFile is how much of a flag or a snippet is read.
@@ -23,6 +20,7 @@ const maxFile = 64 << 10
 type file struct {
 	there   bool
 	closes  bool // it keeps users out
+	id      hostfs.ID
 	mode    fs.FileMode
 	content []byte // of a regular file
 	by      string // the mark of the action that wrote it; "" if it was not opsdeck
@@ -32,19 +30,19 @@ type file struct {
 
 // look reads the file without following a link and without waiting for a pipe.
 func (p *page) look() (file, error) {
-	info, err := p.root.Lstat(p.name)
+	info, err := p.dir.Stat(p.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return file{}, nil
 	}
 	if err != nil {
 		return file{}, fmt.Errorf("looking at %s: %w", p.path, err)
 	}
-	f := file{there: true, mode: info.Mode(), at: info.ModTime(), owner: ownerOf(info)}
-	if !info.Mode().IsRegular() {
+	f := file{there: true, id: info.ID, mode: info.Mode, at: info.Modified, owner: ownerOf(info)}
+	if !info.IsRegular() {
 		f.closes = !info.IsDir() // a link to a file, and what else a web server may take for one
 		return f, nil
 	}
-	if f.content, err = p.read(info); err != nil {
+	if f.content, err = p.read(info.ID); err != nil {
 		return file{}, fmt.Errorf("reading %s: %w", p.path, err)
 	}
 	f.by = author(f.content)
@@ -52,35 +50,23 @@ func (p *page) look() (file, error) {
 	return f, nil
 }
 
-func (p *page) read(seen fs.FileInfo) ([]byte, error) {
-	f, err := p.root.OpenFile(p.name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func (p *page) read(seen hostfs.ID) ([]byte, error) {
+	f, info, err := p.dir.Open(p.name)
 	if p.Flag != "" && errors.Is(err, fs.ErrPermission) {
 		return nil, nil // that it is there is enough for a flag
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !os.SameFile(seen, info) {
+	defer f.Close() //nolint:errcheck // opened for reading
+	if info.ID != seen {
 		return nil, errors.New("it was replaced while we looked")
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(content) > maxFile {
-		err = checks.Failed(checks.Limit, "more than %d KiB", maxFile>>10)
-	}
-	return content, err
+	return hostfs.Content(f, maxFile)
 }
 
-func ownerOf(info fs.FileInfo) string {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "somebody"
-	}
-	id := strconv.FormatUint(uint64(stat.Uid), 10)
+func ownerOf(info hostfs.Info) string {
+	id := strconv.Itoa(info.UID)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
 	}
@@ -132,62 +118,62 @@ func (f file) kind() string {
 
 // create makes the flag. It never follows or replaces what is there.
 func (p *page) create(content string) error {
-	f, err := p.root.OpenFile(p.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
+	if err := p.dir.WriteNew(p.name, []byte(content), 0o644); err != nil {
 		return fmt.Errorf("creating %s: %w", p.path, err)
-	}
-	err = filled(f, []byte(content), 0o644)
-	if err == nil {
-		err = p.syncDirectory()
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", p.path, err), p.root.Remove(p.name))
 	}
 	return nil
 }
 
 // replace puts a whole snippet where another or none was: the web server reads
-// the old or the new one, never a part. Whatever an earlier attempt left under
-// the temporary name is ours, since the lock on the path keeps others out.
+// the old or the new one, never a part.
 func (p *page) replace(content []byte, mode fs.FileMode) error {
-	temporary := "." + p.name + ".opsdeck.tmp"
-	if err := p.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.removeUnfinished(); err != nil {
 		return fmt.Errorf("removing what an earlier attempt left: %w", err)
 	}
-	f, err := p.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
+	if err := p.dir.WriteAtomic(p.name, content, mode.Perm()); err != nil {
 		return fmt.Errorf("writing %s: %w", p.path, err)
 	}
-	err = filled(f, content, mode)
+	return nil
+}
+
+// maxEntries bounds the directory of a snippet.
+const maxEntries = 100_000
+
+// removeUnfinished removes what an attempt that was killed left. It is ours,
+// since the lock on the path keeps others out.
+func (p *page) removeUnfinished() error {
+	if err := p.dir.RemoveUnfinished(p.name, maxEntries); err != nil {
+		return err
+	}
+	old, err := p.dir.Stat("." + p.name + ".opsdeck.tmp") // as earlier versions called it
 	if err == nil {
-		err = p.root.Rename(temporary, p.name)
+		err = p.dir.Remove(old.Name, old.ID)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", p.path, err), p.root.Remove(temporary))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return p.syncDirectory()
+	return err
 }
 
-// filled writes, makes durable and closes.
-func filled(f *os.File, content []byte, mode fs.FileMode) error {
-	_, err := f.Write(content)
-	return errors.Join(err, f.Chmod(mode.Perm()), f.Sync(), f.Close())
-}
-
-func (p *page) remove() error {
-	if err := p.root.Remove(p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// remove removes what was looked at; nothing if it is gone by then.
+func (p *page) remove(id hostfs.ID) error {
+	if err := p.dir.Remove(p.name, id); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing %s: %w", p.path, err)
 	}
-	return p.syncDirectory()
-}
-
-func (p *page) syncDirectory() error {
-	dir, err := p.root.Open(".")
-	if err != nil {
-		return fmt.Errorf("making the change of %s durable: %w", p.path, err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-		return fmt.Errorf("making the change of %s durable: %w", p.path, err)
+	if err := p.dir.Sync(); err != nil {
+		return fmt.Errorf("making the removal of %s durable: %w", p.path, err)
 	}
 	return nil
+}
+
+// removeOwn removes what this action wrote.
+func (p *page) removeOwn() error {
+	is, err := p.dir.Stat(p.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("removing %s: %w", p.path, err)
+	}
+	return p.remove(is.ID)
 }

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
+	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
 // A page is a maintenance page of the site file with the directory of its file
@@ -22,9 +22,9 @@ type page struct {
 	exempt *url.URL
 	reload checks.Command // zero with a flag
 
-	root *os.Root // the directory
-	name string   // of the flag or the snippet in it
-	path string   // of the same, with the links of its directory resolved
+	dir  *hostfs.Dir
+	name string // of the flag or the snippet in it
+	path string // of the same, with the links of its directory resolved
 }
 
 // open finds the page that the arguments name and opens its directory.
@@ -59,15 +59,17 @@ func (p *page) openDirectory(file string) error {
 	if !filepath.IsAbs(file) {
 		return checks.Failed(checks.Unconfigured, "maintenance %s: %q is not an absolute path", p.Name, file)
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	dir, err := hostfs.OpenDir(filepath.Dir(file))
 	if err != nil {
 		return fmt.Errorf("maintenance %s: %w", p.Name, err)
 	}
-	p.name = filepath.Base(file)
-	p.path = filepath.Join(dir, p.name)
-	if p.root, err = os.OpenRoot(dir); err != nil {
+	p.dir, p.name = dir, filepath.Base(file)
+	real, err := dir.Real()
+	if err != nil {
+		p.close()
 		return fmt.Errorf("maintenance %s: %w", p.Name, err)
 	}
+	p.path = filepath.Join(real, p.name)
 	return nil
 }
 
@@ -100,7 +102,27 @@ func (p *page) findings() checks.Findings {
 
 // close ends the use of the directory. It was only read from: an error of it
 // would mean nothing.
-func (p *page) close() { _ = p.root.Close() }
+func (p *page) close() { _ = p.dir.Close() }
+
+// folderSpec is by what the directory is known again.
+var folderSpec = fact.Spec{Name: "folder", Type: fact.Text, Optional: true, Doc: "device and inode of the directory of the flag or the snippet"}
+
+func (p *page) folder() (fact.Fact, error) {
+	info, err := p.dir.Info()
+	return fact.Word(folderSpec.Name, info.ID.String()), err
+}
+
+// isPreviewed refuses a directory that is another than the one that was confirmed.
+func (p *page) isPreviewed(env checks.Env) error {
+	is, err := p.folder()
+	if err != nil {
+		return err
+	}
+	if known, ok := env.BeforeFact(folderSpec.Name, ""); ok && known.Text != is.Text {
+		return checks.Failed(checks.Other, "the directory of %s is not the one that the preview saw any more", p.path)
+	}
+	return nil
+}
 
 // writableByOthers names the directory at or above the file that somebody else
 // may change: they could put another file in our file's place.
@@ -121,12 +143,7 @@ func (p *page) writableByOthers() (string, error) {
 
 // writable fails if we may not create and rename in the directory.
 func (p *page) writable() error {
-	dir, err := p.root.Open(".")
-	if err != nil {
-		return fmt.Errorf("opening the directory of %s: %w", p.path, err)
-	}
-	defer dir.Close()
-	if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+	if err := p.dir.Writable(); err != nil {
 		return checks.Failed(checks.Denied, "%s cannot be written: %w", filepath.Dir(p.path), err)
 	}
 	return nil

@@ -70,7 +70,7 @@ func (p *page) shutBySnippet(ctx context.Context, env checks.Env, was file, retr
 
 func (p *page) restore(was file) error {
 	if !was.there {
-		return p.remove()
+		return p.removeOwn()
 	}
 	return p.replace(was.content, was.mode)
 }

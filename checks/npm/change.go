@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/git"
 )
@@ -179,7 +179,12 @@ func changeOne(ctx context.Context, env checks.Env, args checks.Args, p checks.P
 	if err != nil || what.args == nil {
 		return err
 	}
-	kept, err := keep(p)
+	dir, err := hostfs.OpenDir(p.Dir)
+	if err != nil {
+		return fmt.Errorf("project %s: %w", p.Name, err)
+	}
+	defer dir.Close() //nolint:errcheck // what was put back is durable already
+	kept, err := keep(p, dir)
 	if err != nil {
 		return err
 	}
@@ -188,7 +193,7 @@ func changeOne(ctx context.Context, env checks.Env, args checks.Args, p checks.P
 	}
 	env.Printf("%s: npm %s", p.Name, strings.Join(what.args, " "))
 	if err := npm(ctx, env, p, what.args); err != nil {
-		if undone := kept.restore(p); undone != nil {
+		if undone := kept.restore(dir); undone != nil {
 			return fmt.Errorf("%w; and the manifests could not be put back: %w", err, undone)
 		}
 		return fmt.Errorf("%w; the manifests are as they were", err)
@@ -196,28 +201,50 @@ func changeOne(ctx context.Context, env checks.Env, args checks.Args, p checks.P
 	return nil
 }
 
-// manifestsKept is what the manifests held; nil for one that was not there.
-type manifestsKept map[string][]byte
+// A manifest is one that was there before the change, as it was.
+type manifest struct {
+	raw  []byte
+	info hostfs.Info
+}
 
-func keep(p checks.Project) (manifestsKept, error) {
+// manifestsKept are the manifests by name; nil for one that was not there.
+type manifestsKept map[string]*manifest
+
+// keep reads the manifests in the project's folder, which stays held: what is
+// put back goes into that folder.
+func keep(p checks.Project, dir *hostfs.Dir) (manifestsKept, error) {
 	kept := manifestsKept{}
 	for _, name := range manifests {
-		raw, err := os.ReadFile(filepath.Join(p.Dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f, info, err := dir.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			kept[name] = nil
+			continue
+		}
+		if err != nil {
 			return nil, fmt.Errorf("project %s: %w", p.Name, err)
 		}
-		kept[name] = raw
+		raw, err := hostfs.Content(f, maxLock)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, fmt.Errorf("project %s: %w", p.Name, err)
+		}
+		kept[name] = &manifest{raw, info}
 	}
 	return kept, nil
 }
 
-func (k manifestsKept) restore(p checks.Project) error {
+func (k manifestsKept) restore(dir *hostfs.Dir) error {
 	var all error
-	for name, raw := range k {
-		path := filepath.Join(p.Dir, name)
-		if raw != nil {
-			all = errors.Join(all, os.WriteFile(path, raw, 0o644)) //nolint:gosec // it keeps the mode it has
-		} else if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+	for name, m := range k {
+		if m != nil {
+			as := hostfs.Attributes{Mode: m.info.Mode.Perm(), UID: m.info.UID, GID: m.info.GID, Replace: true}
+			all = errors.Join(all, dir.Write(name, m.raw, as))
+			continue
+		}
+		is, err := dir.Stat(name)
+		if err == nil {
+			err = dir.Remove(name, is.ID)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
 			all = errors.Join(all, err)
 		}
 	}

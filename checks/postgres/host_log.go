@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -103,19 +102,6 @@ func (l lookout) newest(patterns []string) (string, error) {
 
 // readEnd reads at most so many bytes before the end of a file.
 func readEnd(path string, most int64) ([]byte, error) {
-	f, err := opened(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	from := max(0, info.Size()-most)
-	content := make([]byte, info.Size()-from)
-	n, err := f.ReadAt(content, from)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return content[:n], errors.Join(err, f.Close())
+	tail, err := hostfs.Tail(path, most)
+	return tail.Bytes, err
 }

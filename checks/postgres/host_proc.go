@@ -3,9 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // A lookout reads a host's /proc and logs. Everything it reads is small, local
@@ -183,29 +180,9 @@ func (l lookout) booted() (time.Time, error) {
 	return l.now.Add(-time.Duration(up * float64(time.Second))), nil
 }
 
-// opened opens a regular file. Anybody may put a pipe under a name in /tmp, and
-// whoever opens that without caution waits for ever.
-func opened(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// readSome reads at most so many bytes of a file of /proc, or of a lock file.
+// readSome reads at most so many bytes of a file of /proc, of which what counts
+// stands at the beginning.
 func readSome(path string, most int64) ([]byte, error) {
-	f, err := opened(path)
-	if err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(io.LimitReader(f, most))
-	return content, errors.Join(err, f.Close())
+	head, err := hostfs.Head(path, most)
+	return head.Bytes, err
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -192,7 +192,7 @@ func markTested(env checks.Env, scratch string) error {
 	if env.Dir == "" {
 		return checks.Failed(checks.Internal, "no private directory for the restore test")
 	}
-	if err := os.WriteFile(filepath.Join(env.Dir, testedFile), []byte(env.Token+" "+scratch+"\n"), 0o600); err != nil {
+	if err := hostfs.WriteAtomic(filepath.Join(env.Dir, testedFile), []byte(env.Token+" "+scratch+"\n"), 0o600); err != nil {
 		return fmt.Errorf("recording the restore test: %w", err)
 	}
 	return nil
@@ -234,6 +234,6 @@ func wasTested(env checks.Env) bool {
 	if env.Dir == "" || env.Token == "" {
 		return false
 	}
-	text, err := os.ReadFile(filepath.Join(env.Dir, testedFile))
+	text, err := hostfs.ReadNoFollow(filepath.Join(env.Dir, testedFile), 4<<10)
 	return err == nil && strings.HasPrefix(string(text), env.Token+" ")
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -105,7 +106,7 @@ func openDump(env checks.Env, args checks.Args) (*dumpFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, _, err := hostfs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the dump: %w", err)
 	}

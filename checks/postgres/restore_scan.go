@@ -7,13 +7,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"strings"
-	"syscall"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // damageOf says how a file is damaged; "" for any other error.
@@ -57,7 +58,11 @@ func (d *dumpFile) scan(ctx context.Context, env checks.Env, p Program) (dumpFin
 	if d.sum, err = content.checksum(); err != nil {
 		return found, err
 	}
-	if recorded := d.recorded(); recorded != "" && recorded != d.sum && found.damage == "" {
+	recorded, err := d.recorded()
+	if err != nil {
+		return found, err
+	}
+	if recorded != "" && recorded != d.sum && found.damage == "" {
 		found.damage = "its checksum is not the one that lies next to it"
 	}
 	return found, nil
@@ -116,22 +121,23 @@ func (r *watchedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// maxChecksums bounds the file of checksums next to a dump, in bytes.
+const maxChecksums = 1 << 20
+
 // recorded is the checksum that lies next to the dump, if there is one.
-func (d *dumpFile) recorded() string {
-	file, err := os.OpenFile(d.path+".sha256", os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return ""
+func (d *dumpFile) recorded() (string, error) {
+	text, err := hostfs.ReadNoFollow(d.path+".sha256", maxChecksums)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	defer file.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(file, 4096))
 	if err != nil {
-		return ""
+		return "", fmt.Errorf("reading the checksum next to the dump: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		sum, _, _ := strings.Cut(line, " ")
 		if raw, err := hex.DecodeString(strings.TrimSpace(sum)); err == nil && len(raw) == sha256.Size {
-			return strings.TrimSpace(sum)
+			return strings.TrimSpace(sum), nil
 		}
 	}
-	return ""
+	return "", nil
 }

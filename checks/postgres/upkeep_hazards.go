@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -180,7 +180,7 @@ func (u *upkeep) onThisHost() (string, error) {
 	if u.database.Data == "" {
 		return "", fmt.Errorf("%s may not know the data directory (pg_monitor may)", u.settings.User)
 	}
-	text, err := os.ReadFile(filepath.Join(u.database.Data, "postmaster.pid"))
+	text, err := hostfs.Read(filepath.Join(u.database.Data, "postmaster.pid"), 64<<10)
 	if err != nil {
 		return "", fmt.Errorf("it is not certain that %s is on this host: %w", u.database.Data, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -142,7 +143,7 @@ func one(ctx context.Context, env checks.Env, s checks.Scan, f *checks.Findings)
 	defer cancel()
 	file := report(env, s)
 	part := file + ".part"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := hostfs.RemoveFile(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing what an earlier attempt left: %w", err)
 	}
 	env.Printf("%s: %s looks at %s", s.Name, s.Tool, s.Target)
@@ -157,7 +158,7 @@ func one(ctx context.Context, env checks.Env, s checks.Scan, f *checks.Findings)
 		if out.Truncated {
 			return checks.Failed(checks.Limit, "%s said more than can be read", s.Tool)
 		}
-		if err := os.WriteFile(part, out.Stdout, 0o600); err != nil {
+		if err := hostfs.WriteAtomic(part, out.Stdout, 0o600); err != nil {
 			return fmt.Errorf("keeping the report: %w", err)
 		}
 	}
@@ -168,11 +169,27 @@ func one(ctx context.Context, env checks.Env, s checks.Scan, f *checks.Findings)
 	if err := compare(s, tool, got, f); err != nil {
 		return err
 	}
-	if err := os.Rename(part, file); err != nil {
+	if err := keep(part, file); err != nil {
 		return fmt.Errorf("keeping the report: %w", err)
 	}
 	f.Facts = append(f.Facts, fact.Word("report", file).On(s.Name))
 	return nil
+}
+
+// keep gives a report that was read whole its name, in the folder of both.
+func keep(part, file string) error {
+	dir, err := hostfs.OpenDir(filepath.Dir(part))
+	if err != nil {
+		return err
+	}
+	info, err := dir.Stat(filepath.Base(part))
+	if err == nil && !info.IsRegular() {
+		err = fmt.Errorf("the report is %s", info.Kind())
+	}
+	if err == nil {
+		err = dir.Replace(info.Name, info.ID, dir, filepath.Base(file))
+	}
+	return errors.Join(err, dir.Close())
 }
 
 // report is where a scan's report is kept; the token makes it this run's.

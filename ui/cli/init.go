@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/site"
 )
 
@@ -48,19 +48,15 @@ func (p *program) initCommand() *cobra.Command {
 // writeNew never overwrites without force. The file is its owner's alone,
 // since passwords tend to end up in it.
 func writeNew(path string, content []byte, force bool) error {
-	flags := os.O_CREATE | os.O_WRONLY | os.O_EXCL
+	write := hostfs.WriteNew
 	if force {
-		flags = os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+		write = hostfs.WriteAtomic
 	}
-	f, err := os.OpenFile(path, flags, 0o600)
+	err := write(path, content, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return usage("--force overwrites it", "%s exists", path)
 	}
 	if err != nil {
-		return &exit{exitState, fmt.Errorf("writing the site file: %w", err), ""}
-	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return &exit{exitState, fmt.Errorf("writing the site file: %w", err), ""}
 	}
 	return nil

@@ -7,11 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
@@ -128,50 +127,18 @@ func (p *program) toldHead(w *world) (seq uint64, hash runbooks.Hash, err error)
 // place writes a report where nothing is, or with force over a file. It follows
 // no link, and there is never half of a report.
 func place(path string, content []byte, force bool) error {
+	write := hostfs.WriteNew
 	if force {
 		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 			return usage("write it elsewhere", "%s is not a file", path)
 		}
-		return replace(path, content)
+		write = hostfs.WriteAtomic
 	}
-	if err := reserve(path); err != nil {
-		return err
-	}
-	err := replace(path, content)
-	if err != nil {
-		os.Remove(path) //nolint:errcheck // ours, and empty; the error that counts is told
-	}
-	return err
-}
-
-// reserve takes a name that nobody has.
-func reserve(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	err := write(path, content, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return usage("--force overwrites a file", "%s exists", path)
-	}
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil {
-		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
-	}
-	return nil
-}
-
-// replace writes beside the final name, for its owner alone, and renames.
-func replace(path string, content []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".opsdeck-report-")
-	if err != nil {
-		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
-	}
-	_, err = temp.Write(content)
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(temp.Name()) //nolint:errcheck // the error that counts is told
+	case err != nil:
 		return &exit{exitState, fmt.Errorf("writing the report: %w", err), ""}
 	}
 	return nil

@@ -23,6 +23,11 @@ type Dir struct {
 // Path is by what the folder was opened, for messages.
 func (d *Dir) Path() string { return d.path }
 
+// Real is where the folder is now, without links, as the kernel says it.
+func (d *Dir) Real() (string, error) {
+	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", d.fd()))
+}
+
 // Close lets go of the folder.
 func (d *Dir) Close() error { return d.f.Close() }
 
@@ -185,10 +190,8 @@ func (d *Dir) Free() (int64, error) {
 	return int64(disk.Bavail) * disk.Bsize, nil //nolint:gosec // no file system has 2^63 bytes
 }
 
-// Writable is an error unless entries of the folder may be made and renamed.
+// Writable is the system's error unless entries of the folder may be made and
+// renamed.
 func (d *Dir) Writable() error {
-	if err := unix.Faccessat(d.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return failed("write in", d.path, err)
-	}
-	return nil
+	return unix.Faccessat(d.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }

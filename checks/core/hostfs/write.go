@@ -27,6 +27,21 @@ func WriteNew(path string, data []byte, mode fs.FileMode) error {
 	return inParent(path, func(d *Dir, name string) error { return d.WriteNew(name, data, mode) })
 }
 
+// RemoveFile removes a regular file in the folder that its path leads to,
+// through links of root and of the user only.
+func RemoveFile(path string) error {
+	return inParent(path, func(d *Dir, name string) error {
+		info, err := d.Stat(name)
+		if err != nil {
+			return err
+		}
+		if !info.IsRegular() {
+			return &KindError{Path: path, Kind: info.Kind(), Want: "a regular file"}
+		}
+		return d.Remove(name, info.ID)
+	})
+}
+
 func inParent(path string, do func(*Dir, string) error) error {
 	d, err := OpenDir(filepath.Dir(path))
 	if err != nil {
@@ -101,6 +116,30 @@ func Unfinished(temp string) (name string, ok bool) {
 		return "", false
 	}
 	return temp[1:at], true
+}
+
+// RemoveUnfinished removes the temporary files of a name that belong to the
+// user. It is for a caller whose lock keeps others from writing the name: what
+// is there then was left by a process that was killed. At most most entries of
+// the folder are looked at.
+func (d *Dir) RemoveUnfinished(name string, most int) error {
+	names, err := d.Names(most)
+	if err != nil {
+		return err
+	}
+	for _, temp := range names {
+		if of, ok := Unfinished(temp); !ok || of != name {
+			continue
+		}
+		info, err := d.Stat(temp)
+		if err == nil && info.IsRegular() && info.UID == os.Geteuid() {
+			err = d.Remove(temp, info.ID)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Commit makes the file durable and gives it its name. After an error nothing
