@@ -33,7 +33,7 @@ func (e *KindError) Error() string {
 // A LinkError is a symbolic link that was not followed.
 type LinkError struct {
 	Path  string
-	Owner int64 // uid of the link's owner if that is the reason; -1 where no link is followed at all
+	Owner int64 // uid of the link's owner if that is the reason; -1 where none is followed
 }
 
 func (e *LinkError) Error() string {

@@ -56,7 +56,8 @@ func filter(errno syscall.Errno) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("refusing openat2: %w", err)
 	}
-	_, _, failed := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	const how, threads = unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC
+	_, _, failed := unix.Syscall(unix.SYS_SECCOMP, how, threads, uintptr(unsafe.Pointer(&program)))
 	if failed != 0 {
 		return fmt.Errorf("refusing openat2: %w", failed)
 	}
