@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -272,4 +273,25 @@ func FuzzParseState(f *testing.F) {
 			t.Error("both a state and an error")
 		}
 	})
+}
+
+// TestLogrotateIsNotRunOnAFileOfSomebodyElse: its scripts would be run as root.
+func TestLogrotateIsNotRunOnAFileOfSomebodyElse(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
+			t.Fatal("a file has to be given to another user: run as root")
+		}
+		t.Skip("needs root to give a file to another user")
+	}
+	dir := t.TempDir()
+	main, included := filepath.Join(dir, "logrotate.conf"), filepath.Join(dir, "logrotate.d", "theirs")
+	err := errors.Join(os.MkdirAll(filepath.Dir(included), 0o755), os.WriteFile(included, nil, 0o644), os.Chown(included, 65534, 65534),
+		os.WriteFile(main, []byte("include "+filepath.Dir(included)+"\n"), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &survey{env: checks.Env{Root: "/", Exec: command.NewExec()}, site: checks.Logrotate{Main: main, State: filepath.Join(dir, "state")}}
+	if err := s.debug(t.Context()); checks.ClassOf(err) != checks.Denied || !strings.Contains(err.Error(), included) {
+		t.Errorf("got %v, want a refusal of %s", err, included)
+	}
 }

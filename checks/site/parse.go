@@ -158,6 +158,10 @@ func (p *builder) dsn(c *checks.Connection, what string) func(ast.Node) {
 		if strings.Contains(text, withheld) {
 			return
 		}
+		if refused := strangersFile(text); refused != nil {
+			p.withhold(n, refused.Cause(), refused.Remedy)
+			return
+		}
 		config, err := pgconn.ParseConfig(text)
 		if err != nil {
 			p.at(n, Error, codeWrongType, what+" is not a PostgreSQL connection string", "write postgres://user@host/database or host=… user=… dbname=…")

@@ -604,6 +604,23 @@ func TestASecretFileOfSomebodyElseIsRefused(t *testing.T) {
 	}
 }
 
+func TestAConnectionsFilesOfSomebodyElseAreRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give a file to another user")
+	}
+	path := filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 41002, 41002)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dsn := range []string{"host=h user=u passfile=" + path, "postgres://u@h/d?servicefile=" + path, "host=h sslkey='" + path + "'"} {
+		src := fmt.Sprintf("schema: 1\nsite: x\nconnections:\n  postgres: {main: {dsn: %q}}\n", dsn)
+		s, problems := Parse("f", []byte(src), catalogue(t), environment)
+		if s != nil || len(problems) != 1 || problems[0].Line != 4 || !strings.Contains(problems[0].Msg, "belongs to user 41002") {
+			t.Errorf("%s: got %v, want a refusal on line 4", dsn, problems)
+		}
+	}
+}
+
 func TestALinkThatLeadsNowhereIsNoMissingSiteFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.Symlink("gone.yaml", "opsdeck.yaml"); err != nil {

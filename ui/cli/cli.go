@@ -101,6 +101,11 @@ func (p *program) root() *cobra.Command {
 that is due, runs the checklist's items, and keeps what came of each as
 evidence that nobody can quietly change. Without a command it opens the deck.
 
+The site file, runbooks and files of secrets have to belong to the user or root, and so
+do the folders above them; others may not write them. Further owners are trusted by a
+line with their name in /etc/opsdeck/trusted-owners, which is root's, or for a user who
+is not root in ~/.config/opsdeck/trusted-owners.
+
 Exit codes: 0 ok, 1 worst is warn, 2 worst is crit or failed, 3 unknown,
 pending or interrupted, 64 usage, 65 bad runbook or site file, 70 internal
 error (a panic too), 73 cannot write state, 134 (SIGABRT) a crash that cannot be
