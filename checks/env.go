@@ -134,7 +134,7 @@ type Call struct {
 	Argv   []string  // Argv[0] is an absolute path, or a name that is looked up in the system's own folders
 	Env    []string  // NAME=value, beyond PATH, HOME, LANG and TZ
 	Dir    string    // "" means /; else refused unless it passes the rule of ownership
-	Config []string  // files, and folders with all in them, that decide what the program does beyond its arguments; refused unless each passes the rule of ownership
+	Config []string  // files and whole folders that steer the program too; refused unless each passes the rule
 	Stdin  io.Reader // nil: nothing to read
 	Stdout io.Writer // nil: kept in Output, and copied to Live
 	Live   io.Writer // gets standard error, and standard output unless Stdout is set, as it comes; may be nil

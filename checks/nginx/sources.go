@@ -22,7 +22,8 @@ var builtPrefixes = []string{"/usr/share/nginx", "/etc/nginx", "/usr/local/nginx
 
 // reads are the directives that name a file whose content nginx -T takes as
 // configuration or runs. More found than there are does no harm.
-var reads = regexp.MustCompile(`(?m)(?:^|[\s;{}"'])(include|load_module|perl_modules|perl_require|js_import|js_include|js_path|\w+_by_lua_file|lua_package_c?path)["']?\s+("[^"]*"|'[^']*'|[^\s;{}]+)`)
+var reads = regexp.MustCompile(`(?m)(?:^|[\s;{}"'])(include|load_module|perl_modules|perl_require|js_import|js_include|js_path` +
+	`|\w+_by_lua_file|lua_package_c?path)["']?\s+("[^"]*"|'[^']*'|[^\s;{}]+)`)
 
 // sources are all files that decide what nginx does while it tests a
 // configuration: its own, those it includes, the modules and scripts it loads.
