@@ -266,6 +266,13 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, fmt.Errorf("reading what to open: %w", err)
 	}
+	select {
+	case <-s.adopted:
+	case <-c.gone:
+		return nil, errGone
+	case <-s.ends:
+		return nil, errGone
+	}
 	book, err := s.o.Book(p.Path, []byte(p.Source), p.Hash, c.own)
 	if err != nil {
 		return nil, err

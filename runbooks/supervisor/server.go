@@ -86,12 +86,14 @@ type server struct {
 	runs    map[string]*drivenRun
 	touched time.Time // when there was last something to do
 
-	broken    string // why nothing is recorded, for clients; "" while all is
-	unadopted error  // why what was left running could not be looked for
+	broken    string        // why nothing is recorded, for clients; "" while all is
+	adopted   chan struct{} // closed when what was left running was looked for
+	unadopted error         // why what was left running could not be looked for
 }
 
 // Serve listens until ctx ends or there has been nothing to do for a while.
-// ready is called once, when clients can connect.
+// ready is called once, when clients can connect: before the record is read,
+// which may take a while. Who opens a run waits for that.
 func Serve(ctx context.Context, o Options, ready func()) error {
 	if o.Idle == 0 {
 		o.Idle = time.Minute
@@ -111,9 +113,9 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	defer cancel()
 	s := &server{
 		o: o, ends: ctx.Done(), clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now(),
-		turning: make(chan struct{}, ownerPlaces), pace: pace{},
+		turning: make(chan struct{}, ownerPlaces), pace: pace{}, adopted: make(chan struct{}),
 	}
-	s.adopt(ctx)
+	s.tasks.Go(func() { defer crash.Recover(); defer close(s.adopted); s.adopt(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.accept(ctx, listener) })
 	s.tasks.Go(func() { defer crash.Recover(); s.retire(ctx, cancel) })
 	s.tasks.Go(func() { defer crash.Recover(); s.watchClock(ctx) })
@@ -146,6 +148,17 @@ func (s *server) adopt(ctx context.Context) {
 	s.unadopted = err // heal tries again
 }
 
+// adopting reports whether the record is still being read for what was left
+// running.
+func (s *server) adopting() bool {
+	select {
+	case <-s.adopted:
+		return false
+	default:
+		return true
+	}
+}
+
 func (s *server) accept(ctx context.Context, l *net.UnixListener) {
 	for {
 		conn, err := l.AcceptUnix()
@@ -173,7 +186,7 @@ func (s *server) retire(ctx context.Context, end context.CancelFunc) {
 		case <-tick.C:
 		}
 		s.mu.Lock()
-		if len(s.clients) > 0 || len(s.runs) > 0 {
+		if len(s.clients) > 0 || len(s.runs) > 0 || s.adopting() {
 			s.touched = time.Now()
 		}
 		idle := time.Since(s.touched)
@@ -189,6 +202,7 @@ func (s *server) retire(ctx context.Context, end context.CancelFunc) {
 
 // close ends the clients' connections and the runs; steps live on.
 func (s *server) close() error {
+	<-s.adopted // what it finds is closed, too
 	s.mu.Lock()
 	for c := range s.clients {
 		c.conn.Close() //nolint:errcheck // it is being closed either way
