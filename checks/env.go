@@ -37,6 +37,14 @@ type Env struct {
 	Connection string                                  // the connection named by the check; "" means main
 	Check      string                                  // the check's id, under which History keeps its facts
 
+	// Wait is how long the Runner lets a check by difference wait for enough
+	// data. 0 is for a monitor: it runs the check again anyway.
+	Wait time.Duration
+
+	// Again says that this run repeats the one before it, which had not enough
+	// data: both are one look.
+	Again bool
+
 	// Runs are the recorded runs of a section at this site, newest last; nil:
 	// there is no record to look into.
 	Runs func(section string) ([]RunSummary, error)
@@ -376,6 +384,12 @@ type Findings struct {
 	// not read, with what to configure. An ok becomes unknown with it, because
 	// what was not read may be the opposite; warn and crit stay.
 	NotUnderstood string
+
+	// Over is the time between the two samples of a module that judges by
+	// their difference; Since is set instead where counters are judged from
+	// their reset on.
+	Over  time.Duration
+	Since time.Time
 
 	// Of a Preview only.
 	Fingerprint string   // identity of the target: system identifier, database and host; compared again just before the effect

@@ -37,6 +37,9 @@ func (r *Runner) finish(c Check, got outcome, at time.Time, took, waited time.Du
 		r.fail(&res, got.err)
 		return res
 	}
+	if c.Module != nil && !r.measured(c, &res, got.findings) {
+		return res
+	}
 	res = r.judged(c, res, at)
 	if doubt := got.findings.NotUnderstood; doubt != "" && res.Level == OK {
 		res.Level, res.Class, res.Err = Unknown, Parse, r.line(doubt, maxErrCells)

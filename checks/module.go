@@ -55,6 +55,15 @@ type Module struct {
 	// come from ("guide", "Netdata", "proposed").
 	Warn, Fail, Source string
 
+	// Least and Window are for a module that judges by the difference of two
+	// samples, and 0 for the others. Over less than Least there is no verdict:
+	// the result is unknown and says how much more it needs. Window is the
+	// longest time between the samples, beyond which the difference says
+	// nothing of now. SinceReset says that counters without an earlier sample
+	// are judged since their reset; such a module may do without Least.
+	Least, Window time.Duration
+	SinceReset    bool
+
 	Timeout time.Duration // deadline of one run; 0 means 10 s
 	Every   time.Duration // how often the monitor samples it; 0 means 10 s
 

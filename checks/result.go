@@ -138,6 +138,9 @@ type Result struct {
 	Class              Class
 	At                 time.Time // when the run ended, with zone
 	Took               time.Duration
+	Over               time.Duration // between the samples of a check by difference; 0 for the others
+	Since              time.Time     // from when counters were judged that have no earlier sample
+	Collecting         bool          // Over is too short for a verdict: the level is Unknown
 	Waited             time.Duration // in the queue before it started
 	Phases             []Phase
 	Detail             []string

@@ -106,8 +106,12 @@ func (r *Runner) Abandoned() int {
 // Run runs the check once and judges what it found. It never returns an
 // error: whatever kept the check from finding out is in the Result. It returns
 // at the latest at the check's deadline plus a short grace, whatever the
-// module does.
+// module does; a check by difference may take as long as Env.Wait besides.
 func (r *Runner) Run(ctx context.Context, c Check) Result {
+	return r.untilEnough(ctx, c, r.once(ctx, c, false))
+}
+
+func (r *Runner) once(ctx context.Context, c Check, again bool) Result {
 	if c.Module == nil {
 		return r.finish(c, outcome{err: Failed(Internal, "check %q has no module", c.ID)}, r.Env().Now(), 0, 0)
 	}
@@ -122,7 +126,7 @@ func (r *Runner) Run(ctx context.Context, c Check) Result {
 	defer give(slots.pool)
 	waited := time.Since(queued)
 	began := time.Now()
-	got := r.call(ctx, c, c.Module.Run, Env{}, grace, func() { give(slots.target) })
+	got := r.call(ctx, c, c.Module.Run, Env{Again: again}, grace, func() { give(slots.target) })
 	return r.finish(c, got, r.Env().Now(), time.Since(began), waited)
 }
 
@@ -145,7 +149,7 @@ func (r *Runner) call(ctx context.Context, c Check, do phase, own Env, grace tim
 	env := r.Env()
 	env.Memory = r.memory(c.ID)
 	env.Connection = c.Connection
-	env.Check = c.ID
+	env.Check, env.Again = c.ID, own.Again
 	env.Out, env.Progress, env.Token, env.Dir, env.Before = own.Out, own.Progress, own.Token, own.Dir, own.Before
 	done := make(chan outcome, 1)
 	began := r.Env().Now()

@@ -27,6 +27,9 @@ type resultWire struct {
 	At         string      `json:"at"`
 	TookMs     float64     `json:"took_ms"`
 	WaitedMs   float64     `json:"waited_ms,omitempty"`
+	OverMs     float64     `json:"over_ms,omitempty"`
+	Since      string      `json:"since,omitempty"`
+	Collecting bool        `json:"collecting,omitempty"`
 	Phases     []Phase     `json:"phases,omitempty"`
 	Detail     []string    `json:"detail,omitempty"`
 	Tables     []tableWire `json:"tables,omitempty"`
@@ -63,6 +66,10 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		At: r.At.Format(timeLayout), TookMs: milliseconds(r.Took), WaitedMs: milliseconds(r.Waited),
 		Phases: r.Phases, Detail: r.Detail, Warn: r.Warn, Fail: r.Fail, RuleSource: r.RuleSource,
 		Fingerprint: r.Fingerprint, Locks: r.Locks,
+		OverMs: milliseconds(r.Over), Collecting: r.Collecting,
+	}
+	if !r.Since.IsZero() {
+		w.Since = r.Since.Format(timeLayout)
 	}
 	if w.Facts == nil {
 		w.Facts = []fact.Fact{}
@@ -123,6 +130,12 @@ func (r *Result) UnmarshalJSON(raw []byte) error {
 		Took: time.Duration(w.TookMs * float64(time.Millisecond)), Waited: time.Duration(w.WaitedMs * float64(time.Millisecond)),
 		Phases: w.Phases, Detail: w.Detail, Warn: w.Warn, Fail: w.Fail, RuleSource: w.RuleSource,
 		Fingerprint: w.Fingerprint, Locks: w.Locks,
+		Over: time.Duration(w.OverMs * float64(time.Millisecond)), Collecting: w.Collecting,
+	}
+	if w.Since != "" {
+		if r.Since, err = time.Parse(time.RFC3339, w.Since); err != nil {
+			return fmt.Errorf("decoding result %q: %w", w.ID, err)
+		}
 	}
 	for i := range r.Phases {
 		r.Phases[i].Took = time.Duration(r.Phases[i].Ms * float64(time.Millisecond))

@@ -121,7 +121,7 @@ func (m *Model) tally() (number map[checks.Level]int, held int) {
 	number = map[checks.Level]int{}
 	for _, st := range m.snap.States {
 		switch {
-		case !st.Known() && !st.Stuck, st.Idle(m.shownAt):
+		case !st.Known() && !st.Stuck, st.Collecting() && !st.Stuck, st.Idle(m.shownAt):
 		case st.HeldBy != "":
 			held++
 		default:

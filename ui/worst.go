@@ -77,7 +77,7 @@ func ranked(s watch.Snapshot) []watch.State {
 
 func class(s watch.State, now time.Time) int {
 	switch l := shownLevel(s, now); {
-	case !s.Known() && !s.Stuck:
+	case (!s.Known() || s.Collecting()) && !s.Stuck:
 		return 4
 	case l == checks.Skipped:
 		return 5
@@ -112,6 +112,8 @@ func sentence(s watch.State, now time.Time) string {
 		return "not run yet"
 	case s.Stale(now):
 		return "old: last answer " + age(now.Sub(r.At)) + " ago"
+	case r.Collecting:
+		return r.Err
 	case r.Err != "":
 		return strings.TrimPrefix(string(r.Class)+": ", ": ") + r.Err
 	}

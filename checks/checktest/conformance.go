@@ -53,10 +53,33 @@ func metadata(t *testing.T, m *checks.Module) {
 		t.Errorf("a timeout of %v", m.Timeout)
 	}
 	effect(t, m)
+	difference(t, m)
 	for _, text := range []string{m.Warn, m.Fail} {
 		for _, err := range checks.LintRule(m, text) {
 			t.Errorf("default rule %q: %v", text, err)
 		}
+	}
+}
+
+// difference: a module that takes two samples says how far apart they must and
+// may be. Its facts or parameters give it away.
+func difference(t *testing.T, m *checks.Module) {
+	t.Helper()
+	declares := m.Window > 0 || m.Least > 0
+	if p, ok := m.Param("sample"); ok && p.Type == checks.DurationParam {
+		declares = true
+	}
+	for _, name := range []string{"measured", "delta"} {
+		if _, ok := m.FactSpec(name); ok {
+			declares = true
+		}
+	}
+	switch {
+	case !declares:
+	case m.Window <= 0 || m.Least <= 0 && !m.SinceReset:
+		t.Errorf("it takes the difference of two samples, with Least %v, Window %v", m.Least, m.Window)
+	case m.Least > checks.DefaultWait || m.Least > m.Window:
+		t.Errorf("Least is %v: a headless command waits for %v, and the Window is %v", m.Least, checks.DefaultWait, m.Window)
 	}
 }
 
@@ -226,9 +249,14 @@ func Run(t *testing.T, env checks.Env, m *checks.Module, raw map[string]any) che
 }
 
 // RunCheck is Run for a check and a Runner of the caller's, for scenes that
-// need memory from one run to the next.
+// need memory from one run to the next. What a scene changes between two runs
+// is judged at once: the module's Least is lifted.
 func RunCheck(t *testing.T, runner *checks.Runner, check checks.Check) checks.Result {
 	t.Helper()
+	if check.Module.Least > 0 {
+		atOnce := *check.Module
+		atOnce.Least, check.Module = 0, &atOnce
+	}
 	res := runner.Run(t.Context(), check)
 	found := map[string]bool{}
 	for _, f := range res.Facts {

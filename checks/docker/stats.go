@@ -40,6 +40,8 @@ var Stats = module(checks.Module{
 	Warn:    "cpu > 80% or mem > 80% or limited == false",
 	Fail:    "oom_killed == true or cpu > 95% or mem > 95%",
 	Source:  "proposed",
+	Least:   leastData,
+	Window:  mostSpan,
 	Timeout: 20 * time.Second,
 	Every:   15 * time.Second,
 	Example: "use: docker.stats\nwarn: mem > 80%\nfail: oom_killed == true or mem > 95%",
@@ -59,6 +61,9 @@ type usage struct {
 const (
 	leastSpan = 500 * time.Millisecond
 	mostSpan  = 5 * time.Minute
+
+	// leastData is the least time over which a container's use is judged.
+	leastData = 4 * time.Second
 )
 
 func stats(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
@@ -77,34 +82,42 @@ func stats(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 	if len(all) == 0 {
 		return checks.Findings{}, checks.NotHere{What: "no container on this engine"}
 	}
-	before, now, err := s.twice(ctx, env, args, all)
+	before, now, over, err := s.twice(ctx, env, args, all)
 	if err != nil {
 		return checks.Findings{Target: project}, err
 	}
 	f := describeUsage(all, before, now)
-	f.Target = project
+	f.Target, f.Over = project, over
 	return f, nil
 }
 
 // twice reads the counters of running containers, and once more after a pause
-// unless those of the previous run are known.
-func (s *Server) twice(ctx context.Context, env checks.Env, args checks.Args, all []inspected) (before, now map[string]usage, err error) {
+// unless those of earlier runs are known. over is the time between the two; 0
+// if no container runs.
+func (s *Server) twice(ctx context.Context, env checks.Env, args checks.Args, all []inspected) (before, now map[string]usage, over time.Duration, err error) {
 	now, err = s.read(ctx, all)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	before, _ = checks.Remembered[map[string]usage](env.Memory, "usage")
-	if !comparable(before, now) {
+	at := env.Now()
+	first, known := checks.Baseline(env.Memory, "usage", checks.Reading[map[string]usage]{At: at, Values: now}, leastData, mostSpan, comparable)
+	if before = first.Values; known {
+		over = at.Sub(first.At)
+	} else {
 		before = now
 		if err := pause(ctx, args.Duration("sample")); err != nil {
-			return nil, nil, err
+			return nil, nil, 0, err
 		}
 		if now, err = s.read(ctx, all); err != nil {
-			return nil, nil, err
+			return nil, nil, 0, err
 		}
+		checks.Keep(env.Memory, "usage", checks.Reading[map[string]usage]{At: env.Now(), Values: now})
+		over = env.Now().Sub(at)
 	}
-	checks.Remember(env.Memory, "usage", now)
-	return before, now, nil
+	if len(now) == 0 {
+		over = 0
+	}
+	return before, now, over, nil
 }
 
 // comparable reports whether every container that runs now has an earlier

@@ -33,6 +33,7 @@ var Checkpoints = module(checks.Module{
 		{Name: "reset", Type: fact.Bool, Doc: "the statistics were reset since the last look: this one compares with nothing"},
 	},
 	Warn: "requested_share > 50%", Source: "postgres_exporter's mixin: less than 50 % timed",
+	Window: time.Hour, SinceReset: true,
 	Timeout: 5 * time.Second, Every: 10 * time.Second,
 	Example: "use: pg.checkpoints\nwarn: requested_share > 50%",
 	Run:     checkpoints,
@@ -141,9 +142,11 @@ func (w writeLook) describe(base writeLook, known bool, f *checks.Findings) {
 	}
 	switch {
 	case known:
-		f.Facts = append(f.Facts, fact.Dur("interval", w.At.Sub(base.At)))
+		f.Over = w.At.Sub(base.At)
+		f.Facts = append(f.Facts, fact.Dur("interval", f.Over))
 		f.Detail = append(f.Detail, "since the look of "+base.At.UTC().Format(time.RFC3339))
 	case w.Reset != nil:
+		f.Since = *w.Reset
 		f.Facts = append(f.Facts, fact.Dur("interval", w.At.Sub(*w.Reset)))
 		f.Detail = append(f.Detail, "since the statistics were reset at "+w.Reset.UTC().Format(time.RFC3339))
 	}

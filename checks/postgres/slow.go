@@ -39,6 +39,7 @@ var Slow = module(checks.Module{
 		{Name: "delta", Type: fact.Bool, Doc: "an earlier snapshot was there to compare with"},
 	},
 	Warn: "slow > 0", Fail: "heavy > 0", Source: "guide (mean > 100 ms); fail proposed",
+	Window: 10 * time.Minute, SinceReset: true,
 	Timeout: 8 * time.Second, Every: time.Minute,
 	Example: "use: pg.slow\nwith: {mean: 100ms, min_calls: 20}",
 	Run:     slow,
@@ -143,6 +144,14 @@ func slow(ctx context.Context, env checks.Env, args checks.Args) (checks.Finding
 	missing.miss("texts of the statements", why)
 	f.Target, f.Detail = s.Target(), missing
 	f.Detail = append(f.Detail, interval.origin)
+	switch {
+	case interval.delta:
+		f.Over = interval.took
+	case interval.reset.IsZero():
+		f.Note += ", since the statistics were last reset"
+	default:
+		f.Since = interval.reset
+	}
 	if known && now.Dealloc > kept.base.Dealloc {
 		f.Detail = append(f.Detail, "pg_stat_statements.max is too small: the server forgot statements meanwhile")
 	}

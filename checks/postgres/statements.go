@@ -17,7 +17,8 @@ type interval struct {
 	statements []statement
 	took       time.Duration // 0: not known
 	delta      bool
-	origin     string // where the interval begins, for the evidence
+	reset      time.Time // from when it counts where there is no delta; zero if the server does not say
+	origin     string    // where the interval begins, for the evidence
 }
 
 // since subtracts the base. After a reset there is nothing to subtract.
@@ -33,7 +34,7 @@ func since(now, base snapshot, known bool) interval {
 	}
 	all := interval{origin: "since the statistics were last reset (this version of pg_stat_statements does not say when)"}
 	if now.Reset != nil {
-		all.took = now.At.Sub(*now.Reset)
+		all.took, all.reset = now.At.Sub(*now.Reset), *now.Reset
 		all.origin = "since the statistics were reset at " + now.Reset.UTC().Format(time.RFC3339)
 	}
 	for _, x := range now.statements {

@@ -33,6 +33,7 @@ var Statements = module(checks.Module{
 		{Name: "max", Type: fact.Count, Unit: "statements", Doc: "pg_stat_statements.max: beyond it the least used are forgotten", Optional: true},
 		{Name: "deallocations", Type: fact.Count, Doc: "times in the interval that statements were forgotten, since the start where there is no earlier look; absent before version 1.9 of the extension", Worse: fact.Higher, Optional: true},
 	},
+	Window: time.Minute, SinceReset: true,
 	Timeout: 8 * time.Second, Every: 10 * time.Second,
 	Example: "use: pg.statements\nwith: {limit: 20, window: 5m}",
 	Run:     topStatements,

@@ -12,6 +12,8 @@ import (
 const (
 	// fewTransactions: below these a share of rollbacks says nothing.
 	fewTransactions = 20
+	// tpsLeast and tpsWindow bound the interval of the rates.
+	tpsLeast, tpsWindow = 4 * time.Second, 5 * time.Minute
 	// fewReads: below these a hit ratio says nothing (postgres.md: 1000).
 	fewReads = 1000
 )
@@ -31,11 +33,12 @@ var TPS = module(checks.Module{
 		{Name: "rollbacks", Type: fact.Count, Unit: "/s", Doc: "rollbacks a second", Worse: fact.Higher},
 		{Name: "rollbacks_share", Type: fact.Percent, Doc: "rollbacks as a share of the transactions; absent below 20 transactions", Worse: fact.Higher, Optional: true},
 		{Name: "cache_hit", Type: fact.Percent, Doc: "blocks found in shared buffers; absent below 1000 reads", Worse: fact.Lower, Optional: true},
-		{Name: "deadlocks", Type: fact.Count, Doc: "deadlocks in the interval", Worse: fact.Higher},
+		{Name: "deadlocks", Type: fact.Count, Doc: "deadlocks since the last look, since the statistics were reset where there was none", Worse: fact.Higher},
 		{Name: "temp", Type: fact.Bytes, Unit: "/s", Doc: "temporary files written a second", Worse: fact.Higher},
 		{Name: "measured", Type: fact.Duration, Doc: "the interval"},
 	},
 	Warn: "rollbacks_share > 5% or deadlocks > 0", Fail: "rollbacks_share > 30% or deadlocks > 5", Source: "proposed",
+	Least: tpsLeast, Window: tpsWindow, SinceReset: true,
 	Timeout: 28 * time.Second,
 	Example: "use: pg.tps\nwith: {sample: 2s}",
 	Run:     tps,
@@ -67,21 +70,52 @@ func tps(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	if err != nil {
 		return checks.Findings{Target: s.Target()}, err
 	}
-	last, known := checks.Remembered[tpsSample](env.Memory, "sample")
+	newest, sampled := checks.Remembered[tpsSample](env.Memory, "newest")
 	var detail []string
-	if known && !now.follows(last) {
-		known = false
+	if sampled && !now.follows(newest) {
 		detail = append(detail, "the server's statistics were reset, or it restarted, since the last sample: a new pair was taken")
 	}
+	last, known := baseline(env.Memory, "samples", now, tpsLeast, tpsWindow)
 	if !known {
 		if last, now, err = s.samplePair(ctx, now, args.Duration("sample")); err != nil {
 			return checks.Findings{Target: s.Target()}, err
 		}
+		checks.Keep(env.Memory, "samples", checks.Reading[tpsSample]{At: now.At, Values: now})
 	}
-	checks.Remember(env.Memory, "sample", now)
+	checks.Remember(env.Memory, "newest", now)
 	f := rates(last, now)
 	f.Target, f.Detail = s.Target(), detail
+	now.deadlocks(env, &f)
 	return f, nil
+}
+
+// baseline is the sample of the check to compare with.
+func baseline(memory *checks.Memory, key string, now tpsSample, least, window time.Duration) (tpsSample, bool) {
+	base, known := checks.Baseline(memory, key, checks.Reading[tpsSample]{At: now.At, Values: now}, least, window,
+		func(older, newer tpsSample) bool { return newer.follows(older) })
+	return base.Values, known
+}
+
+// deadlocks counts those since the last look. They are rare: a first look tells
+// all that the server has counted.
+func (c tpsSample) deadlocks(env checks.Env, f *checks.Findings) {
+	type look struct{ before, now *tpsSample }
+	last, _ := checks.Remembered[look](env.Memory, "deadlocks")
+	base := last.now
+	if env.Again {
+		base = last.before
+	}
+	checks.Remember(env.Memory, "deadlocks", look{base, &c})
+	if base != nil && c.follows(*base) {
+		f.Facts = append(f.Facts, fact.Number("deadlocks", c.Deadlocks-base.Deadlocks))
+		return
+	}
+	f.Facts = append(f.Facts, fact.Number("deadlocks", c.Deadlocks))
+	since := "the database was made"
+	if c.Reset.Unix() > 0 {
+		since = "the statistics were reset " + fact.FormatDuration(c.At.Sub(c.Reset).Round(time.Second)) + " ago"
+	}
+	f.Note += fmt.Sprintf(", %s deadlocks since %s", fact.FormatNumber(c.Deadlocks), since)
 }
 
 func (s *Server) sampleCounters(ctx context.Context) (tpsSample, error) {
@@ -124,7 +158,7 @@ func rates(last, now tpsSample) checks.Findings {
 	per := took.Seconds()
 	facts := []fact.Fact{
 		fact.Number("tps", (commits+rollbacks)/per), fact.Number("commits", commits/per), fact.Number("rollbacks", rollbacks/per),
-		fact.Number("deadlocks", now.Deadlocks-last.Deadlocks), fact.Size("temp", (now.Temp-last.Temp)/per), fact.Dur("measured", took),
+		fact.Size("temp", (now.Temp-last.Temp)/per), fact.Dur("measured", took),
 	}
 	note := fmt.Sprintf("%s transactions/s", fact.FormatNumber((commits+rollbacks)/per))
 	if commits+rollbacks >= fewTransactions {
@@ -137,7 +171,8 @@ func rates(last, now tpsSample) checks.Findings {
 		facts = append(facts, fact.Pct("cache_hit", hit))
 		note += ", cache hit " + fact.PctValue(hit).String()
 	}
-	return checks.Findings{Facts: facts, Note: note}
+	note += " over " + fact.FormatDuration(took.Round(100*time.Millisecond))
+	return checks.Findings{Facts: facts, Note: note, Over: took}
 }
 
 // upTo bounds a duration parameter.

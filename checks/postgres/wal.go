@@ -33,9 +33,10 @@ var WAL = module(checks.Module{
 		{Name: "disk_free", Type: fact.Bytes, Doc: "space left there", Worse: fact.Lower, Optional: true},
 		{Name: "hours_left", Type: fact.Duration, Doc: "time until that disk is full at the present rate; only while a failing archiver or an unread slot keeps WAL, and by a rate of 30 s at least", Worse: fact.Lower, Optional: true},
 	},
-	Warn:    "archiver_ok == false or ready > 10 or of_max > 150% or disk_used > 80% or hours_left < 24h",
-	Fail:    "failing_since > 5m or ready > 100 or of_max > 300% or disk_used > 90% or hours_left < 3h",
-	Source:  "pgmonitor (300 s), pg-healthcheck; the rest: proposed",
+	Warn:   "archiver_ok == false or ready > 10 or of_max > 150% or disk_used > 80% or hours_left < 24h",
+	Fail:   "failing_since > 5m or ready > 100 or of_max > 300% or disk_used > 90% or hours_left < 3h",
+	Source: "pgmonitor (300 s), pg-healthcheck; the rest: proposed",
+	Least:  4 * time.Second, Window: rateWindow,
 	Timeout: 9 * time.Second, Every: 30 * time.Second,
 	Example: "use: pg.wal\nfail: failing_since > 5m or ready > 100",
 	Run:     wal,
@@ -52,7 +53,7 @@ func wal(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 		return f, err
 	}
 	if known {
-		f.Note = fact.FormatBytes(rate) + "/s"
+		f.Note, f.Over = fact.FormatBytes(rate)+"/s", took
 		f.Facts = append(f.Facts, fact.Size("wal_rate", rate), fact.Dur("measured", took))
 	}
 	if err := s.walFiles(ctx, now, &f); err != nil {

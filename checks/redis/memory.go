@@ -35,6 +35,8 @@ var Memory = module(checks.Module{
 		` or policy == "noeviction" or policy == "allkeys-random" or policy == "volatile-random"`,
 	Fail:    "used_share > 90% or host_share > 90%",
 	Source:  "proposed; fragmentation: Netdata",
+	Least:   leastCounters,
+	Window:  staleCounters,
 	Timeout: 6 * time.Second,
 	Every:   10 * time.Second,
 	Example: "use: redis.memory\nwarn: used_share > 75%\nfail: used_share > 90%",
@@ -48,6 +50,9 @@ type counters struct {
 	run               string // of the server: after a restart it counts from 0
 }
 
+// leastCounters is the least time over which evictions are judged.
+const leastCounters = 4 * time.Second
+
 // staleCounters is the age beyond which a mean says nothing about now.
 const staleCounters = 10 * time.Minute
 
@@ -60,8 +65,10 @@ func memory(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 	if err != nil {
 		return checks.Findings{Target: s.options.Addr}, err
 	}
-	before, known := checks.Remembered[counters](env.Memory, "counters")
-	if age := now.at.Sub(before.at); !known || before.run != now.run || age > staleCounters || age < 100*time.Millisecond {
+	kept, known := checks.Baseline(env.Memory, "counters", checks.Reading[counters]{At: now.at, Values: now}, leastCounters, staleCounters,
+		func(older, newer counters) bool { return older.run == newer.run })
+	before := kept.Values
+	if !known || now.at.Sub(before.at) < 100*time.Millisecond {
 		before = now
 		if err := pause(ctx, args.Duration("sample")); err != nil {
 			return checks.Findings{}, err
@@ -69,10 +76,10 @@ func memory(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		if values, now, err = s.memory(ctx, env); err != nil {
 			return checks.Findings{Target: s.options.Addr}, err
 		}
+		checks.Keep(env.Memory, "counters", checks.Reading[counters]{At: now.at, Values: now})
 	}
-	checks.Remember(env.Memory, "counters", now)
 	f, err := s.describeMemory(values)
-	f.Target = s.options.Addr
+	f.Target, f.Over = s.options.Addr, now.at.Sub(before.at)
 	f.Facts = append(f.Facts, rates(before, now)...)
 	return f, err
 }

@@ -38,6 +38,8 @@ var CPU = module(checks.Module{
 	Warn:    "busy > 70% or iowait > 20% or steal > 10% or load_per_core > 2",
 	Fail:    "busy > 90% and measured >= 30s or steal > 25% and measured >= 30s",
 	Source:  "busy 70 %: guide; load: Netdata; the rest: proposed",
+	Least:   leastData,
+	Window:  time.Minute,
 	Every:   2 * time.Second,
 	Example: "use: sys.cpu\nwith: {window: 60s}\nwarn: busy > 70%",
 	Run:     cpu,
@@ -153,8 +155,8 @@ func describeCPU(s span[cpuCounters], now loadavg) checks.Findings {
 	for i := range min(cores, len(a.stat.cores)) {
 		hottest = max(hottest, spentBetween(a.stat.cores[i], b.stat.cores[i]).busy)
 	}
-	measured := s.after.at.Sub(s.before.at)
-	var f checks.Findings
+	measured := s.over()
+	f := checks.Findings{Over: measured}
 	busy, of := all.busy, fmt.Sprintf("of %d cores", cores)
 	if b.limit > 0 {
 		busy = share((b.used - a.used).Seconds(), b.limit*s.seconds())

@@ -18,7 +18,7 @@ import (
 // slow operation on an idle disk from raising anything.
 var DiskIO = module(checks.Module{
 	Name: "sys.diskio",
-	Doc:  "Measures latency, load and traffic of every disk since the previous reading",
+	Doc:  "Measures latency, load and traffic of every disk over the last seconds",
 	Params: []checks.Param{
 		{Name: "devices", Type: checks.TextsParam, Doc: "disks to look at; without it every one that was ever used", Example: "vda, dm-0"},
 		sampleParam,
@@ -33,6 +33,8 @@ var DiskIO = module(checks.Module{
 	Warn:    "latency > 50ms and busy > 20%",
 	Fail:    "latency > 200ms and busy > 20%",
 	Source:  "proposed",
+	Least:   leastData,
+	Window:  mostSpan,
 	Every:   2 * time.Second,
 	Example: "use: sys.diskio\nwarn: latency > 50ms and busy > 20%",
 	Run:     diskIO,
@@ -70,7 +72,7 @@ func diskIO(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 }
 
 func describeDisks(s span[map[string]diskCounters], devices []string) (checks.Findings, error) {
-	var f checks.Findings
+	f := checks.Findings{Over: s.over()}
 	slowest := ""
 	var worst time.Duration
 	for _, name := range devices {

@@ -33,6 +33,8 @@ var Mem = module(checks.Module{
 	Warn:    "used > 80% or swap_in > 0 or swap_out > 0 or oom_kills > 0",
 	Fail:    "used > 95%",
 	Source:  "used 80 %: guide; the rest: proposed",
+	Least:   leastData,
+	Window:  mostSpan,
 	Every:   2 * time.Second,
 	Example: "use: sys.mem\nwarn: used > 80%",
 	Run:     memory,
@@ -67,6 +69,7 @@ func memory(ctx context.Context, env checks.Env, args checks.Args) (checks.Findi
 		return checks.Findings{}, err
 	}
 	f := describeMemory(now, used, limit, limited && limit < now.Total)
+	f.Over = s.over()
 	f.Facts = append(f.Facts, swapTraffic(s)...)
 	f.Facts = append(f.Facts, oomKills(env, s.after)...)
 	return f, nil

@@ -33,6 +33,8 @@ var Net = module(checks.Module{
 	Warn:    "errors > 1% and packets > 10 or listen_drops > 1",
 	Fail:    "errors > 5% and packets > 10 or listen_drops > 5",
 	Source:  "errors 1 %: node_exporter mixin; listen_drops: Netdata; the rest: proposed",
+	Least:   leastData,
+	Window:  mostSpan,
 	Every:   2 * time.Second,
 	Example: "use: sys.net\nwarn: listen_drops > 0",
 	Run:     network,
@@ -67,7 +69,7 @@ func network(ctx context.Context, env checks.Env, args checks.Args) (checks.Find
 }
 
 func describeNet(s span[netCounters], names []string) (checks.Findings, error) {
-	var f checks.Findings
+	f := checks.Findings{Over: s.over()}
 	a, b, seconds := s.before.values, s.after.values, s.seconds()
 	var in, out float64
 	for _, name := range names {

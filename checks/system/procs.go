@@ -32,6 +32,8 @@ var Procs = module(checks.Module{
 	Warn:    "zombies > 10 or files > 70% or pids > 80%",
 	Fail:    "files > 90% or pids > 95%",
 	Source:  "files: node_exporter mixin; pids: Netdata; the rest: proposed",
+	Least:   leastData,
+	Window:  mostSpan,
 	Every:   5 * time.Second,
 	Example: "use: sys.procs\nwith: {top: 5}\nwarn: zombies > 10",
 	Run:     procs,
@@ -66,6 +68,7 @@ func procs(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 		return checks.Findings{}, err
 	}
 	f := countProcesses(s.after.values)
+	f.Over = s.over()
 	f.Facts = append(f.Facts, fact.Pct("files", tidy(files)), fact.Pct("pids", tidy(pids)))
 	t := h.newTables(s, memory.Total)
 	top := args.Int("top")

@@ -14,6 +14,10 @@ import (
 const (
 	leastSpan = 200 * time.Millisecond
 	mostSpan  = 2 * time.Minute
+
+	// leastData is the least time over which a rate is judged: a burst of a
+	// second says nothing. It is two readings of the monitor.
+	leastData = 4 * time.Second
 )
 
 // sampleParam is the parameter of every module that reports rates.
@@ -38,28 +42,33 @@ type reading[T any] struct {
 // span is two readings, from which rates are made.
 type span[T any] struct{ before, after reading[T] }
 
+// over is the length of the span, for a finding.
+func (s span[T]) over() time.Duration { return s.after.at.Sub(s.before.at) }
+
 // seconds is the length of the span.
 func (s span[T]) seconds() float64 { return s.after.at.Sub(s.before.at).Seconds() }
 
 // twice returns the counters as they are and as they were: as the check's
-// Memory knows them, or by reading twice with the parameter "sample" between.
+// Memory knows them, at least leastData ago where it knows them so long, or by
+// reading twice with the parameter "sample" between.
 func twice[T any](ctx context.Context, env checks.Env, args checks.Args, key string, read func() (T, error)) (span[T], error) {
 	values, err := read()
 	if err != nil {
 		return span[T]{}, err
 	}
 	now := reading[T]{env.Now(), values}
-	before, ok := checks.Remembered[reading[T]](env.Memory, key)
-	if age := now.at.Sub(before.at); !ok || age < leastSpan || age > mostSpan {
+	first, ok := checks.Baseline(env.Memory, key, checks.Reading[T]{At: now.at, Values: values}, leastData, mostSpan, nil)
+	before := reading[T]{first.At, first.Values}
+	if !ok || now.at.Sub(before.at) < leastSpan {
 		before = now
 		if now, err = again(ctx, env, args, read); err != nil {
 			return span[T]{}, err
 		}
+		checks.Keep(env.Memory, key, checks.Reading[T]{At: now.at, Values: now.values})
 	}
 	if !now.at.After(before.at) {
 		return span[T]{}, errStill
 	}
-	checks.Remember(env.Memory, key, now)
 	return span[T]{before, now}, nil
 }
 

@@ -249,7 +249,7 @@ func (m *Monitor) sample(ctx context.Context, e *entry) {
 // take folds a result into the entry and plans the next run.
 func (e *entry) take(res checks.Result, now time.Time) {
 	s := &e.state
-	first := !s.Known()
+	first := !s.Known() || s.Collecting() // too little data was no finding
 	before := s.Level
 	s.Level, s.Streak, s.Need = e.confirm.next(s.Level, res.Level, first)
 	s.Raw, s.Result = res.Level, res
@@ -264,7 +264,7 @@ func (e *entry) take(res checks.Result, now time.Time) {
 	every, deadline := s.Check.Interval(), s.Check.Deadline()
 	s.StaleAfter = now.Add(max(3*every, every+deadline))
 	s.Ticks = keep(s.Ticks, Tick{now, res.Level}, keptTicks)
-	if res.Err != "" && res.Level == checks.Unknown {
+	if res.Err != "" && res.Level == checks.Unknown && !res.Collecting {
 		s.Errors = keep(s.Errors, Failure{now, res.Class, res.Err}, keptErrors)
 	}
 	s.Trend = trend(s.Trend, res.Facts)

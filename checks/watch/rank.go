@@ -21,7 +21,7 @@ func (s Snapshot) WorstFirst(now time.Time) []State {
 	held := map[string][]State{}
 	var causes []State
 	for _, st := range s.States {
-		if !st.Known() || st.Level == checks.OK || st.Level == checks.Skipped || st.Idle(now) {
+		if !st.Known() || st.Collecting() || st.Level == checks.OK || st.Level == checks.Skipped || st.Idle(now) {
 			continue
 		}
 		if st.HeldBy != "" {

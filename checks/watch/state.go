@@ -64,6 +64,11 @@ func TrendKey(factName, label string) string {
 // Known reports whether the check has run at all.
 func (s State) Known() bool { return !s.Result.At.IsZero() }
 
+// Collecting reports whether a check by difference has values and not yet
+// enough of them for a first level. Lists and counts leave it out, as one that
+// has not run yet.
+func (s State) Collecting() bool { return s.Result.Collecting && s.Level == checks.Unknown }
+
 // Stale reports whether the newest result is too old to be trusted.
 func (s State) Stale(now time.Time) bool { return s.Known() && now.After(s.StaleAfter) }
 
@@ -111,7 +116,7 @@ func (s Snapshot) Counts(now time.Time) map[checks.Level]int {
 	counts := map[checks.Level]int{}
 	for _, st := range s.States {
 		switch {
-		case !st.Known() || st.HeldBy != "" || st.Idle(now):
+		case !st.Known() || st.Collecting() || st.HeldBy != "" || st.Idle(now):
 		case st.Stale(now):
 			counts[checks.Unknown]++
 		default:

@@ -3,6 +3,7 @@ package cli
 import (
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 func (p *program) checkCommand() *cobra.Command {
 	var warn, fail, connection string
 	var nagios bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "check MODULE [key=value ...]",
 		Short: "Run one read-only check now",
@@ -32,6 +34,7 @@ opsdeck check http.get url=https://lms.example.com/health expect.status=200`,
 			}
 			defer w.close()
 			check.Connection = connection
+			w.waits(wait)
 			res := w.runner.Run(cmd.Context(), check)
 			switch {
 			case nagios:
@@ -49,6 +52,7 @@ opsdeck check http.get url=https://lms.example.com/health expect.status=200`,
 	cmd.Flags().StringVar(&warn, "warn", "", "rule that warns, instead of the site's or the module's")
 	cmd.Flags().StringVar(&fail, "fail", "", "rule that fails")
 	cmd.Flags().StringVar(&connection, "connection", "", "named connection of the site file (default main)")
+	waitFlag(cmd, &wait)
 	cmd.Flags().BoolVar(&nagios, "nagios", false, "print in the format of monitoring plugins")
 	return cmd
 }

@@ -70,6 +70,9 @@ func describeModule(w io.Writer, m *checks.Module) {
 	if m.Kind != "" {
 		fmt.Fprintf(w, "uses a %s connection of the site file\n", m.Kind)
 	}
+	if m.Window > 0 {
+		fmt.Fprintln(w, differenceText(m))
+	}
 	fmt.Fprintf(w, "\nparameters\n")
 	for _, p := range m.Params {
 		fmt.Fprintf(w, "  %-18s %-14s %s\n", p.Name, p.Type, paramText(p))
@@ -96,6 +99,18 @@ func describeModule(w io.Writer, m *checks.Module) {
 		}
 	}
 	fmt.Fprintf(w, "\nexample\n%s\n", indent(m.Example, "  "))
+}
+
+// differenceText is over what time a module by difference judges.
+func differenceText(m *checks.Module) string {
+	text := "judges by the difference of two samples, at most " + fact.FormatDuration(m.Window) + " apart"
+	if m.Least > 0 {
+		text += "; needs " + fact.FormatDuration(m.Least) + " of data (see --wait)"
+	}
+	if m.SinceReset {
+		text += "; counters without an earlier sample since their reset"
+	}
+	return text
 }
 
 func paramText(p checks.Param) string {
@@ -162,11 +177,15 @@ func moduleJSON(m *checks.Module) map[string]any {
 			"name": f.Name, "type": f.Type.String(), "unit": f.Unit, "doc": f.Doc, "label": f.Label, "optional": f.Optional,
 		})
 	}
-	return map[string]any{
+	described := map[string]any{
 		"name": m.Name, "doc": m.Doc, "effect": m.Effect.String(), "danger": m.Danger, "kind": m.Kind,
 		"params": params, "facts": facts, "warn": m.Warn, "fail": m.Fail, "source": m.Source, "example": m.Example,
 		"verify": m.Verify, "crash": m.Crash, "always": m.Always, "repeatable": m.Repeatable,
 	}
+	if m.Window > 0 {
+		described["least_ms"], described["window_ms"], described["since_reset"] = m.Least.Milliseconds(), m.Window.Milliseconds(), m.SinceReset
+	}
+	return described
 }
 
 // blocks are the words of runbooks that are not modules: what they mean is in

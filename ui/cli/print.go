@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -91,6 +92,12 @@ func (p painter) result(w io.Writer, r checks.Result) {
 		fmt.Fprintf(w, "  phase %-12s %14s\n", ph.Name, fact.FormatDuration(ph.Took))
 	}
 	fmt.Fprintf(w, "  rules: warn %s, fail %s (%s)\n", orNone(r.Warn), orNone(r.Fail), orNone(r.RuleSource))
+	if r.Over > 0 {
+		fmt.Fprintf(w, "  measured over %s\n", fact.FormatDuration(r.Over.Round(100*time.Millisecond)))
+	}
+	if !r.Since.IsZero() {
+		fmt.Fprintf(w, "  counted since the reset of %s\n", r.Since.Format("2006-01-02 15:04:05 MST"))
+	}
 	fmt.Fprintf(w, "  taken %s, took %s\n", r.At.Format("2006-01-02 15:04:05 MST"), fact.FormatDuration(r.Took))
 }
 

@@ -16,6 +16,7 @@ import (
 
 func (p *program) triageCommand() *cobra.Command {
 	var nagios bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "triage",
 		Short: "Run every configured read-only check once, worst first, causes folded",
@@ -26,6 +27,7 @@ func (p *program) triageCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
+			w.waits(wait)
 			snapshot := w.once(cmd.Context(), asked(w.site.Checks(p.registry)))
 			ordered := worstFirst(snapshot)
 			worst := checks.Skipped
@@ -47,6 +49,7 @@ func (p *program) triageCommand() *cobra.Command {
 			return verdict(worst)
 		},
 	}
+	waitFlag(cmd, &wait)
 	cmd.Flags().BoolVar(&nagios, "nagios", false, "print in the format of monitoring plugins")
 	return cmd
 }

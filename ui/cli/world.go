@@ -42,6 +42,7 @@ type world struct {
 	dir     string // state of this site
 	role    role
 	latest  atomic.Pointer[site.Site]
+	wait    time.Duration // how long checks by difference wait for enough data
 	log     *slog.Logger
 }
 
@@ -115,6 +116,9 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 		log.Warn("a crash is told on standard error only", "error", err)
 	}
 	crash.Point("opened")
+	if as == serves {
+		w.wait = checks.DefaultWait
+	}
 	if err := w.openHistory(ctx); err != nil {
 		log.Warn("metric history", "error", err)
 	}
@@ -176,6 +180,7 @@ func (w *world) env(s *site.Site, h *handles) checks.Env {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Exec: command.NewExec(), Site: s.Facts(), Handle: h.open, Runs: w.runs, Runbooks: w.shelved, Import: imported,
+		Wait: w.wait,
 	}
 	if w.history != nil {
 		env.History = w.history

@@ -62,7 +62,7 @@ func (m memory) source(s watch.Snapshot, id string, now time.Time) (source, bool
 			src.trouble += " (values " + ago(now.Sub(last.At)) + " old)"
 		}
 	}
-	src.old = st.Stuck || st.Stale(now) || st.Result.Err != ""
+	src.old = st.Stuck || st.Stale(now) || st.Result.Err != "" && !st.Result.Collecting
 	return src, ok
 }
 
@@ -73,6 +73,8 @@ func trouble(st watch.State, now time.Time) string {
 		return "no answer for " + ago(now.Sub(st.Running).Truncate(5*time.Second))
 	case !st.Known():
 		return "not run yet"
+	case st.Result.Collecting: // its values hold, there is only no level yet
+		return ""
 	case st.Result.Err != "":
 		return strings.TrimPrefix(string(st.Result.Class)+": ", ": ") + st.Result.Err
 	case st.Stale(now):
