@@ -36,6 +36,7 @@ func longRunning(t *testing.T) (w *ward, socket, book string) {
 	db.Exec(t,
 		"CREATE TABLE public.big AS SELECT g AS id, repeat('x', 400) AS pad FROM generate_series(1, 150000) g",
 		"DELETE FROM public.big WHERE id % 2 = 0", "ANALYZE public.big",
+		"CREATE ROLE restorer LOGIN CREATEDB",
 	)
 	dump := filepath.Join(w.dir, "db.dump")
 	if out, err := exec.Command(lookPath(t, "pg_dump"), "-Fc", "-f", dump, db.DSN).CombinedOutput(); err != nil {
@@ -50,7 +51,7 @@ func longRunning(t *testing.T) (w *ward, socket, book string) {
 		t.Fatal(err)
 	}
 	socket = filepath.Join(run, "s.sock")
-	site := fmt.Sprintf("schema: 1\nsite: ward\nsupervisor: {socket: %s}\nconnections:\n  postgres:\n    main: {dsn: %q}\n    verify: {dsn: %q}\n", socket, db.DSN, db.DSN)
+	site := fmt.Sprintf("schema: 1\nsite: ward\nsupervisor: {socket: %s}\nconnections:\n  postgres:\n    main: {dsn: %q}\n    verify: {dsn: %q}\n", socket, db.DSN, server.DSNAs("restorer", "postgres"))
 	if err := os.WriteFile(filepath.Join(w.dir, "opsdeck.yaml"), []byte(site), 0o644); err != nil {
 		t.Fatal(err)
 	}
