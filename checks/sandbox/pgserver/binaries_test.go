@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 func fakeBinaries(t *testing.T, dir string) string {
@@ -30,6 +32,32 @@ func TestANamedDirectoryWinsAndIsHeldToItsWord(t *testing.T) {
 	t.Setenv("OPSDECK_PG_BIN", t.TempDir())
 	if _, err := Find(); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "OPSDECK_PG_BIN") {
 		t.Errorf("an empty OPSDECK_PG_BIN gives %v", err)
+	}
+}
+
+// TestAServerOfSomebodyElseIsNotStarted: the demo looks above the working
+// directory, which may be anybody's.
+func TestAServerOfSomebodyElseIsNotStarted(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string) error{
+		"a folder that any user may write": func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o777) },
+		"a program of another user": func(t *testing.T, dir string) error {
+			if os.Getuid() != 0 {
+				t.Skip("only root can give a file away")
+			}
+			return os.Chown(filepath.Join(dir, "initdb"), 65534, 65534)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := fakeBinaries(t, filepath.Join(t.TempDir(), "bin"))
+			t.Setenv("OPSDECK_PG_BIN", dir)
+			if err := spoil(t, dir); err != nil {
+				t.Fatal(err)
+			}
+			var refused *owner.Refusal
+			if _, err := Find(); !errors.As(err, &refused) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+		})
 	}
 }
 
