@@ -50,6 +50,7 @@ type Deed struct {
 	Check            checks.Check // resolved
 	Preview          checks.Result
 	Deadline         time.Time
+	Site             string // hash of the site file under which it was previewed
 }
 
 // DeedState says how a step stands.

@@ -18,15 +18,16 @@ import (
 // Options are what a Local session needs. Journal, Runner, Runbook, Section
 // and Actor are required.
 type Options struct {
-	Journal Journal
-	Runner  Runner
-	Site    Site           // nil: no services, no limits
-	Name    string         // of the site
-	Zone    *time.Location // of the site; the runbook's own wins; nil means UTC
-	Runbook Runbook
-	Section string
-	Actor   Actor
-	Version string // of opsdeck, for the record
+	Journal  Journal
+	Runner   Runner
+	Site     Site           // nil: no services, no limits
+	SiteHash string         // of the site file; "" if that is not known
+	Name     string         // of the site
+	Zone     *time.Location // of the site; the runbook's own wins; nil means UTC
+	Runbook  Runbook
+	Section  string
+	Actor    Actor
+	Version  string // of opsdeck, for the record
 
 	// Parse reads the pinned copy of a runbook whose file has changed since
 	// the run was opened. Without it such a run cannot be resumed.

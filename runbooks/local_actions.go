@@ -36,6 +36,7 @@ func (s Seat) Arm(ctx context.Context, item string) error {
 		return l.orNotApplicable(s, it, err)
 	}
 	l.arming[item] = true
+	under := l.o.SiteHash
 	unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
@@ -48,6 +49,9 @@ func (s Seat) Arm(ctx context.Context, item string) error {
 	delete(l.arming, item)
 	if err := l.accepts(); err != nil {
 		return err
+	}
+	if under != l.o.SiteHash {
+		return fmt.Errorf("%s: the site file was edited while the preview was made: make it again", item)
 	}
 	return l.recordPreview(it, check, preview)
 }
@@ -158,6 +162,7 @@ func (l *Local) recordPreview(it Item, check checks.Check, preview checks.Result
 		Warn: check.Rules.Warn.Text, Fail: check.Rules.Fail.Text, Verify: it.Verify,
 		Danger: danger, Signers: signers, Crash: check.Module.Crash, Timeout: check.Deadline(),
 		Estimate: l.estimates[it.ID], Preview: preview, Hash: hashOf(preview), Gates: l.gatesOf(it),
+		Site: l.o.SiteHash,
 	}
 	if err := l.append(it.ID, attempt, armed); err != nil {
 		return err

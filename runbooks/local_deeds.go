@@ -15,7 +15,7 @@ func (l *Local) beginDeed(item string, attempt int, armed ActionArmed, check che
 	deeds := l.o.Actions.Deeds
 	deed := Deed{
 		Token: l.o.Actions.NewToken(), Run: l.run.ID, Item: item, Attempt: attempt, Actor: l.who,
-		Check: check, Preview: armed.Preview, Deadline: l.o.Now().Add(armed.Timeout),
+		Check: check, Preview: armed.Preview, Deadline: l.o.Now().Add(armed.Timeout), Site: armed.Site,
 	}
 	if it, _ := l.section.Item(item); check.Module.Bounded {
 		if opening, ok := l.openingFor(it); ok && opening.End.Before(deed.Deadline) {

@@ -27,6 +27,7 @@ type ActionArmed struct {
 	Preview    checks.Result  `json:"preview"`
 	Hash       Hash           `json:"preview_hash"`
 	Gates      []Gate         `json:"gates,omitempty"`
+	Site       string         `json:"site_hash,omitempty"` // of the site file under which it was previewed
 }
 
 // A Gate is a need as it stood when the action was armed.

@@ -30,12 +30,12 @@ type Update struct {
 // reported; the receiver swaps it in or keeps what it has.
 func Watch(ctx context.Context, path string, reg *checks.Registry, env func(string) string) <-chan Update {
 	updates := make(chan Update)
-	last := digest(path)
+	last := Digest(path)
 	go func() {
 		defer close(updates)
 		defer crash.Recover()
 		for changed(ctx, path) {
-			now := digest(path)
+			now := Digest(path)
 			if now == last {
 				continue
 			}
@@ -51,8 +51,9 @@ func Watch(ctx context.Context, path string, reg *checks.Registry, env func(stri
 	return updates
 }
 
-// digest identifies the file's content; a file that cannot be read has none.
-func digest(path string) [32]byte {
+// Digest is the Hash that a site has which is read from the file now; zero if it
+// cannot be read.
+func Digest(path string) [32]byte {
 	raw, err := read(path)
 	if err != nil {
 		return [32]byte{}

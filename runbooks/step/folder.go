@@ -49,6 +49,8 @@ type Intent struct {
 	Locks       []string    `json:"locks,omitempty"`
 	Before      []fact.Fact `json:"before,omitempty"` // facts of the confirmed preview
 
+	Site string `json:"site_hash,omitempty"` // of the site file under which it was previewed
+
 	Timeout   time.Duration `json:"timeout"`
 	Deadline  time.Time     `json:"deadline"`             // the deed's context ends then; zero: it has none
 	MaxOutput int64         `json:"max_output,omitempty"` // bytes kept; 0 means 64 MiB

@@ -18,8 +18,10 @@ var errGone = errors.New("the supervisor is gone")
 
 // link is one connection to a supervisor, from the client's side.
 type link struct {
-	conn net.Conn
-	you  runbooks.Actor
+	conn   net.Conn
+	you    runbooks.Actor
+	theirs SiteFile        // the supervisor's, when it greeted us
+	ours   func() SiteFile // nil: it is not said
 
 	mu      sync.Mutex
 	next    uint64
@@ -30,8 +32,8 @@ type link struct {
 }
 
 // dial connects to the socket and introduces us.
-func dial(ctx context.Context, socket, version, tty string) (*link, error) {
-	dir, short, err := through(socket)
+func (c *Client) dial(ctx context.Context) (*link, error) {
+	dir, short, err := through(c.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("opening the socket's folder: %w", err)
 	}
@@ -43,18 +45,26 @@ func dial(ctx context.Context, socket, version, tty string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{conn: conn, waiting: map[uint64]chan frame{}, pushes: map[uint64]func(news){}, early: map[uint64][]news{}, gone: make(chan struct{})}
+	l := &link{conn: conn, ours: c.Site, waiting: map[uint64]chan frame{}, pushes: map[uint64]func(news){}, early: map[uint64][]news{}, gone: make(chan struct{})}
 	go func() { defer crash.Recover(); l.read() }()
 	var w welcome
-	if err := l.call(greeting, "hello", 0, hello{Protocol: protocol, Version: version, TTY: tty}, &w); err != nil {
+	if err := l.call(greeting, "hello", 0, hello{Protocol: protocol, Version: c.Version, TTY: c.TTY, Site: l.site().Hash}, &w); err != nil {
 		if greeting.Err() != nil && ctx.Err() == nil {
 			err = l.silent(helloTimeout)
 		}
 		l.close()
 		return nil, fmt.Errorf("greeting the supervisor: %w", err)
 	}
-	l.you = w.You
+	l.you, l.theirs = w.You, w.Site
 	return l, nil
+}
+
+// site is the site file that this process uses, zero if it is not said.
+func (l *link) site() SiteFile {
+	if l.ours == nil {
+		return SiteFile{}
+	}
+	return l.ours()
 }
 
 // read hands answers to those who wait and news to those who listen. It ends
@@ -96,11 +106,12 @@ func (l *link) call(ctx context.Context, method string, handle uint64, params, r
 		return fmt.Errorf("encoding the request: %w", err)
 	}
 	answer := make(chan frame, 1)
+	site := l.site()
 	l.mu.Lock()
 	l.next++
 	id := l.next
 	l.waiting[id] = answer
-	line, err := encode(frame{ID: id, Method: method, Handle: handle, Params: raw})
+	line, err := encode(frame{ID: id, Method: method, Handle: handle, Params: raw, Site: site.Hash})
 	if err == nil {
 		l.conn.SetWriteDeadline(time.Now().Add(callTimeout)) //nolint:errcheck // a closed connection fails the write
 		_, err = l.conn.Write(line)
@@ -113,7 +124,7 @@ func (l *link) call(ctx context.Context, method string, handle uint64, params, r
 	select {
 	case f := <-answer:
 		if f.Err != nil {
-			return fromWire(f.Err)
+			return ofSite(fromWire(f.Err), site)
 		}
 		if result == nil || len(f.Result) == 0 {
 			return nil
@@ -130,6 +141,15 @@ func (l *link) call(ctx context.Context, method string, handle uint64, params, r
 		l.mu.Unlock()
 		return fmt.Errorf("waiting for the supervisor: %w", ctx.Err())
 	}
+}
+
+// ofSite adds our side to a refusal for the site file.
+func ofSite(err error, ours SiteFile) error {
+	var other *SiteError
+	if errors.As(err, &other) {
+		other.Ours = ours
+	}
+	return err
 }
 
 // listen hands on the news of a handle, those that came early first.

@@ -33,7 +33,7 @@ func (s Steps) Prepare(d runbooks.Deed) (string, error) {
 		Module: d.Check.Module.Name, Check: d.Check.ID, With: d.Check.Args.Raw(d.Check.Module), Connection: d.Check.Connection,
 		Target: d.Preview.Target, Warn: d.Check.Rules.Warn, Fail: d.Check.Rules.Fail,
 		Fingerprint: d.Preview.Fingerprint, Locks: d.Preview.Locks, Before: append([]fact.Fact(nil), d.Preview.Facts...),
-		Timeout: d.Check.Deadline(), Deadline: d.Deadline,
+		Timeout: d.Check.Deadline(), Deadline: d.Deadline, Site: d.Site,
 	})
 	if err != nil {
 		return "", err

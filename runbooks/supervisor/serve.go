@@ -206,7 +206,9 @@ func (s *server) greet(c *client, in *reader) error {
 		time.Sleep(100 * time.Millisecond) // the answer goes out before the door closes
 		return err
 	}
-	c.answer(f.ID, welcome{Protocol: protocol, Version: s.o.Version, PID: os.Getpid(), You: c.who}, nil)
+	s.meet(h.Site)
+	file, _ := s.file()
+	c.answer(f.ID, welcome{Protocol: protocol, Version: s.o.Version, PID: os.Getpid(), You: c.who, Site: file}, nil)
 	return nil
 }
 
@@ -254,6 +256,11 @@ func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.W
 	calls.Go(func() {
 		defer done()
 		defer crash.Recover()
+		if err := s.fits(f.Method, f.Site); err != nil {
+			c.answer(f.ID, nil, err)
+			return
+		}
+		s.keepUp(r)
 		result, err := do(ctx, f.Method, r.local.As(c.who), d)
 		s.tell(r) // what was recorded is told before the answer says so
 		c.answer(f.ID, result, err)

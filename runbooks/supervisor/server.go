@@ -57,6 +57,12 @@ type Options struct {
 	// in good order.
 	Rest func() error
 
+	// Site is the site file in use, and the site that it says; nil: clients are
+	// not compared with it. Reload reads the file again, for a client that has
+	// another one.
+	Site   func() (SiteFile, runbooks.Site)
+	Reload func()
+
 	Now func() time.Time // nil: time.Now
 
 	Idle time.Duration // how long to stay when nothing is left; 0 means a minute
@@ -256,6 +262,7 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	if r := s.driven(key); r != nil {
 		return r, nil
 	}
+	under, _ := s.file()
 	local, err := s.o.Drive(ctx, book, section, who, s.present(key))
 	if err != nil {
 		return nil, fmt.Errorf("preparing the run: %w", err)
@@ -264,7 +271,7 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	if unadopted != nil {
 		s.o.Log.Error("adopting a run", "run", key, "error", unadopted)
 	}
-	r := &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted}
+	r := &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted, site: under.Hash}
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()

@@ -28,6 +28,10 @@ type Client struct {
 	// long it waits for the answer; 0: 5 s.
 	Ping time.Duration
 
+	// Site is the site file that this process uses now; nil: it is not said, and
+	// the supervisor does not compare it with its own.
+	Site func() SiteFile
+
 	// Parse reads the pinned copy of a runbook.
 	Parse func(path string, source []byte) (runbooks.Runbook, error)
 }
@@ -42,7 +46,7 @@ const (
 
 // connect reaches the supervisor, starting it if need be.
 func (c *Client) connect(ctx context.Context) (*link, error) {
-	l, err := dial(ctx, c.Socket, c.Version, c.TTY)
+	l, err := c.dial(ctx)
 	var refused *remoteError
 	var silent *SilentError
 	if err == nil || errors.As(err, &refused) || errors.As(err, &silent) {
@@ -56,7 +60,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	}
 	var last error
 	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if l, last = dial(ctx, c.Socket, c.Version, c.TTY); last == nil {
+		if l, last = c.dial(ctx); last == nil {
 			return l, nil
 		}
 		if errors.As(last, &refused) || errors.As(last, &silent) {
@@ -116,9 +120,10 @@ type Session struct {
 	run       runbooks.Run
 	book      runbooks.Runbook
 	outdated  bool
-	misfit    error // the record holds what this opsdeck cannot read
-	broken    error // nothing is recorded at the supervisor
-	away      error // the supervisor is gone, and why no other is there yet
+	misfit    error    // the record holds what this opsdeck cannot read
+	broken    error    // nothing is recorded at the supervisor
+	site      SiteFile // the supervisor's
+	away      error    // the supervisor is gone, and why no other is there yet
 	present   []runbooks.Actor
 	estimates map[string]time.Duration
 }
@@ -148,6 +153,7 @@ func (s *Session) open(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.link, s.handle, s.book, s.estimates, s.away, s.misfit = l, opened.Handle, book, opened.Estimates, nil, nil
+	s.site = l.theirs
 	s.mu.Unlock()
 	s.hear(opened.News)
 	l.listen(opened.Handle, s.hear)
@@ -171,6 +177,9 @@ func (s *Session) hear(n news) {
 		run = next
 	}
 	s.run, s.outdated, s.present, s.broken = run, n.Outdated, n.Present, nil
+	if n.Site != nil {
+		s.site = *n.Site
+	}
 	if n.Broken != "" {
 		s.broken = errors.New(n.Broken)
 	}
@@ -254,6 +263,13 @@ func (s *Session) Outdated() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.outdated
+}
+
+// SiteFile is the site file that the supervisor goes by; zero if it does not say.
+func (s *Session) SiteFile() SiteFile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.site
 }
 
 // Present are those who are at the run now.

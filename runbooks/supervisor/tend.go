@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -13,6 +14,9 @@ type drivenRun struct {
 	local   *runbooks.Local
 	clients map[*client]*tail // guarded by the server's mu
 	joining int               // clients that have the run and are not among those yet; guarded by mu
+
+	siting sync.Mutex
+	site   string // hash of the site file that it goes by; guarded by siting
 
 	over      chan struct{} // closed when the run was given up, because it could not be recorded
 	unadopted error         // why what goes on in it could not be taken up
@@ -26,6 +30,7 @@ type tail struct {
 	first    string // id of the run that was told of
 	broken   string // why nothing is recorded
 	present  int    // how many were at it
+	site     SiteFile
 }
 
 // tend tells the clients of a run what happens in it, and closes it when
@@ -44,6 +49,7 @@ func (s *server) tend(r *drivenRun) {
 		case <-r.local.Changed():
 		case <-tick.C:
 		}
+		s.keepUp(r)
 		s.tell(r)
 		if s.deserted(r) && s.leave(r) {
 			s.giveBack()
@@ -56,14 +62,15 @@ func (s *server) tend(r *drivenRun) {
 func (s *server) tell(r *drivenRun) {
 	events, recorded := r.local.Events()
 	outdated, failed := r.local.Outdated(), r.local.Err()
+	file, _ := s.file()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	present, broken := r.present(), s.brokenIn(failed)
 	for c, t := range r.clients {
 		n := t.next(events, recorded)
 		n.Outdated, n.Present, n.Broken = outdated, present, broken
-		if len(n.Events) > 0 || n.Reset || t.broken != broken || t.present != len(present) {
-			t.present, t.broken = len(present), broken
+		if len(n.Events) > 0 || n.Reset || t.broken != broken || t.site != file || t.present != len(present) {
+			t.present, t.broken, t.site, n.Site = len(present), broken, file, &file
 			c.push(t.handle, n)
 		}
 	}

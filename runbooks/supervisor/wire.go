@@ -28,6 +28,7 @@ type frame struct {
 	Method string          `json:"method,omitempty"`
 	Handle uint64          `json:"handle,omitempty"` // of an opened run
 	Params json.RawMessage `json:"params,omitempty"`
+	Site   string          `json:"site,omitempty"` // hash of the client's site file, in a request
 	Result json.RawMessage `json:"result,omitempty"`
 	Err    *wireError      `json:"error,omitempty"`
 	News   *news           `json:"news,omitempty"`
@@ -42,6 +43,7 @@ type news struct {
 	Outdated bool             `json:"outdated,omitempty"`
 	Broken   string           `json:"broken,omitempty"`
 	Present  []runbooks.Actor `json:"present,omitempty"`
+	Site     *SiteFile        `json:"site,omitempty"` // that the supervisor goes by, if it has changed
 }
 
 // wireError is an error with what a client decides on.
@@ -52,6 +54,8 @@ type wireError struct {
 	Since time.Time `json:"since,omitzero"`
 
 	Driver *runbooks.Actor `json:"driver,omitempty"`
+	Site   *SiteFile       `json:"site,omitempty"`
+	PID    int             `json:"pid,omitempty"`
 }
 
 // codes name the errors that clients tell apart. It is never written to.
@@ -72,6 +76,10 @@ func toWire(err error) *wireError {
 	var driven *runbooks.DrivenError
 	if errors.As(err, &driven) {
 		w.Code, w.Driver, w.Since = "driven", &driven.Driver, driven.Since
+	}
+	var other *SiteError
+	if errors.As(err, &other) {
+		w.Code, w.Site, w.PID = "site", &other.Theirs, other.PID
 	}
 	var held *journal.Held
 	if errors.As(err, &held) {
@@ -100,6 +108,8 @@ func fromWire(w *wireError) error {
 		return nil
 	case w.Code == "driven" && w.Driver != nil:
 		return &runbooks.DrivenError{Driver: *w.Driver, Since: w.Since}
+	case w.Code == "site" && w.Site != nil:
+		return &SiteError{Theirs: *w.Site, PID: w.PID}
 	case w.Code == "held":
 		return &remoteError{w.Text, &journal.Held{}}
 	case w.Code == "not-ready":
@@ -122,12 +132,14 @@ type (
 		Protocol int    `json:"protocol"`
 		Version  string `json:"version"`
 		TTY      string `json:"tty,omitempty"`
+		Site     string `json:"site,omitempty"` // hash of the client's site file
 	}
 	welcome struct {
 		Protocol int            `json:"protocol"`
 		Version  string         `json:"version"`
 		PID      int            `json:"pid"`
 		You      runbooks.Actor `json:"you"`
+		Site     SiteFile       `json:"site,omitzero"` // that the supervisor goes by
 	}
 	openRun struct {
 		Path    string        `json:"path"`

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -62,10 +61,14 @@ func (p *program) deck(ctx context.Context) error {
 			w.history.Keep(ctx, historyTrouble(ctx, log, notices))
 		})
 	}
-	if s.Path != "" {
-		background.Go(func() { defer crash.Recover(); p.follow(ctx, w, monitor, notices) })
+	say := func(n pane.NoticeMsg) {
+		select {
+		case notices <- n:
+		case <-ctx.Done():
+		}
 	}
-	desk, err := newDesk(p, w)
+	background.Go(func() { defer crash.Recover(); p.follow(ctx, w, p.reloaded(monitor, say)) })
+	desk, err := newDesk(p, w, say)
 	if err != nil {
 		cancel()
 		background.Wait()
@@ -144,28 +147,14 @@ func rotate(path string) {
 	}
 }
 
-// follow swaps the site when its file changes, and keeps the old one when the
-// new file has problems. Either way it says so in the deck. Runs that are open
-// keep the site they were opened with.
-func (p *program) follow(ctx context.Context, w *world, monitor *watch.Monitor, notices chan<- pane.NoticeMsg) {
-	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
-		crash.Point("deck-reload")
-		notice := pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again"}
-		switch {
-		case update.Err != nil:
-			notice = pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: " + update.Err.Error()}
-		case update.Site == nil:
-			first := update.Problems[0]
-			notice = pane.NoticeMsg{Level: checks.Unknown, Text: fmt.Sprintf("the old site stays, the file has %d problems: %s", len(update.Problems), first)}
-		case update.Site.Name != w.site.Name:
-			notice = pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: the file names another site, start opsdeck again for it"}
-		default:
-			w.swap(update.Site, p.registry)
-			monitor.Replace(update.Site.Checks(p.registry))
+// reloaded tells the deck what came of reading the site file again.
+func (p *program) reloaded(monitor *watch.Monitor, say func(pane.NoticeMsg)) func(reload) {
+	return func(r reload) {
+		if r.kept != nil {
+			say(pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: " + r.kept.Error()})
+			return
 		}
-		select {
-		case notices <- notice:
-		case <-ctx.Done():
-		}
+		monitor.Replace(r.site.Checks(p.registry))
+		say(pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again"})
 	}
 }

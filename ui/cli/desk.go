@@ -8,11 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 	"github.com/advanced-lms/opsdeck/ui/checklist"
+	"github.com/advanced-lms/opsdeck/ui/pane"
 )
 
 // freshen is how often the desk looks whether somebody else recorded
@@ -27,6 +29,8 @@ type desk struct {
 	j *journal.Journal // nil where the record is the supervisor's alone
 
 	client *supervisor.Client
+	say    func(pane.NoticeMsg) // to whom looks at the deck
+	files  supervisor.SiteFile  // that the supervisor went by; only keep uses it
 
 	mu       sync.Mutex
 	sections []checklist.SectionInfo
@@ -37,8 +41,8 @@ type desk struct {
 }
 
 // newDesk reads how things stand; keep goes on from there.
-func newDesk(p *program, w *world) (*desk, error) {
-	d := &desk{p: p, w: w, client: p.client(w), err: errReading}
+func newDesk(p *program, w *world, say func(pane.NoticeMsg)) (*desk, error) {
+	d := &desk{p: p, w: w, say: say, client: p.client(w), err: errReading}
 	if w.far() {
 		return d, nil
 	}
@@ -62,7 +66,32 @@ func (d *desk) keep(ctx context.Context) {
 			return
 		case <-tick.C:
 			d.look()
+			d.compareFiles()
 		}
+	}
+}
+
+// compareFiles says when the supervisor goes by another site file than before,
+// or cannot use the one that is there.
+func (d *desk) compareFiles() {
+	d.mu.Lock()
+	var now supervisor.SiteFile
+	if n := len(d.sessions); n > 0 {
+		now = d.sessions[n-1].SiteFile()
+	}
+	d.mu.Unlock()
+	before := d.files
+	if now == before || now.Hash == "" {
+		return
+	}
+	d.files = now
+	switch {
+	case now.Problem != "":
+		d.say(pane.NoticeMsg{Level: checks.Unknown, Text: "the supervisor keeps the old site file: " + now.Problem})
+	case before.Hash != "" && before.Hash != now.Hash:
+		d.say(pane.NoticeMsg{Level: checks.Warn, Text: "the supervisor has read the site file again: what was previewed under the old one is taken back"})
+	case now.Hash != d.w.file().Hash:
+		d.say(pane.NoticeMsg{Level: checks.Warn, Text: "the supervisor goes by another site file: " + now.Path + " " + runbooks.ShortHash(now.Hash)})
 	}
 }
 

@@ -37,11 +37,11 @@ func (p *program) events(w *world) (iter.Seq2[runbooks.Event, error], error) {
 
 // recordOf is the world of a site whose record is to be read: the site of the
 // site file, or one that is only known by its name, such as a demo that ended.
-func (p *program) recordOf(ctx context.Context, name string) (*world, error) {
+func (p *program) recordOf(ctx context.Context, name string, as role) (*world, error) {
 	if name == "" {
-		return p.enter(ctx, looks)
+		return p.enter(ctx, as)
 	}
-	w, err := p.worldOf(ctx, site.Named(name), looks, slog.New(slog.DiscardHandler))
+	w, err := p.worldOf(ctx, site.Named(name), as, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (p *program) historyCommand() *cobra.Command {
 		Short: "Past runs, the newest first",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.recordOf(cmd.Context(), of)
+			w, err := p.recordOf(cmd.Context(), of, looks)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ func (p *program) showCommand() *cobra.Command {
 		Short: "One run with every item and its evidence (RUN may be shortened, or \"last\")",
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := p.recordOf(cmd.Context(), of)
+			w, err := p.recordOf(cmd.Context(), of, looks)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ it, and its end against the head file or a head that was kept elsewhere.
 Exits 0 intact and witnessed, 1 intact but not witnessed, 2 damaged, 3 cannot tell.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := p.recordOf(cmd.Context(), of)
+			w, err := p.recordOf(cmd.Context(), of, audits)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ a ticket can pin it. The HTML is one file without scripts and prints well.`,
 			if !ok {
 				return usage("one of md, html, json", "there is no format %q", format)
 			}
-			w, err := p.recordOf(cmd.Context(), of)
+			w, err := p.recordOf(cmd.Context(), of, looks)
 			if err != nil {
 				return err
 			}
@@ -152,7 +152,7 @@ func (p *program) diffCommand() *cobra.Command {
 		Long:  "Compares two runs item by item and fact by fact, with their units.\nExits 0 when nothing got worse, 1 when something did.",
 		Args:  exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := p.recordOf(cmd.Context(), of)
+			w, err := p.recordOf(cmd.Context(), of, looks)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 	"github.com/advanced-lms/opsdeck/runbooks/markdown"
 	"github.com/advanced-lms/opsdeck/runbooks/report"
+	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
 )
 
 // lockPatience is how long "run" waits for whoever writes the journal.
@@ -181,9 +182,12 @@ func busy(run runbooks.Run) bool {
 // recording gives errors of the journal the exit code of state that cannot be
 // written.
 func recording(err error) error {
+	var other *supervisor.SiteError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &other):
+		return &exit{exitData, err, ""}
 	case inUse(err):
 		return &exit{exitState, err, "wait for it, or look with opsdeck history"}
 	}

@@ -82,6 +82,10 @@ func (w *world) spare() func(pid int) bool {
 // act does what an intent says, if its target is still the one that was
 // previewed and nobody else works at it. Before that nothing is touched.
 func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.Own) (result checks.Result, touched bool) {
+	if now := siteHash(w.site); in.Site != "" && in.Site != now {
+		why := fmt.Errorf("the site file was edited since the preview (%s, now %s)", runbooks.ShortHash(in.Site), runbooks.ShortHash(now))
+		return refused(in, w.redact, why), false
+	}
 	check, err := p.checkOf(in)
 	if err != nil {
 		return refused(in, w.redact, err), false

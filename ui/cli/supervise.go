@@ -19,7 +19,6 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
-	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/identity"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
@@ -85,9 +84,7 @@ func (p *program) supervise(ctx context.Context, group string, idle time.Duratio
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if s.Path != "" {
-		go func() { defer crash.Recover(); p.refresh(ctx, w) }()
-	}
+	go func() { defer crash.Recover(); p.follow(ctx, w, w.logReload) }()
 	if w.history != nil {
 		go func() {
 			defer crash.Recover()
@@ -121,15 +118,21 @@ func groupOf(name string) (int, error) {
 func (p *program) served(w *world, j *journal.Journal) supervisor.Options {
 	actions, record := p.actions(w), witness(j)
 	drive := func(ctx context.Context, book runbooks.Runbook, section string, who runbooks.Actor, present func(runbooks.Actor) bool) (*runbooks.Local, error) {
+		s := w.current()
 		return runbooks.Drive(ctx, runbooks.Options{
-			Journal: record, Runner: w.runner, Site: w.current(), Name: w.site.Name, Zone: w.site.Zone,
+			Journal: record, Runner: w.runner, Site: s, SiteHash: siteHash(s), Name: s.Name, Zone: s.Zone,
 			Runbook: book, Section: section, Actor: who, Present: present, Version: p.Version, Scrub: w.redact,
 			Actions: actions, Parse: p.pinned,
 		})
 	}
 	return supervisor.Options{
 		Dir: w.dir, Version: p.Version, Drive: drive, Book: p.bookFor(w), Rest: j.Release,
-		Events: j.Events,
+		Events: j.Events, Site: w.siteInUse,
+		Reload: func() {
+			if r := p.reread(w); r != (reload{}) {
+				w.logReload(r)
+			}
+		},
 		Newest: func() (uint64, error) { head, err := j.Head(); return head.Seq, err },
 		Failed: j.Err,
 		Recover: func() error {
@@ -191,24 +194,6 @@ func (p *program) unsettled(w *world, j *journal.Journal) ([]supervisor.Unsettle
 		list = append(list, supervisor.Unsettled{Book: book, Section: r.Opened.Section, Driver: r.Driver})
 	}
 	return list, err
-}
-
-// refresh takes over the site file's changes; a file with problems changes
-// nothing.
-func (p *program) refresh(ctx context.Context, w *world) {
-	for update := range site.Watch(ctx, w.site.Path, p.registry, p.Env) {
-		crash.Point("supervisor-reload")
-		switch {
-		case update.Err != nil:
-			w.log.Warn("the old site stays", "error", update.Err)
-		case update.Site == nil || update.Site.Name != w.site.Name:
-			w.log.Warn("the old site stays", "problems", len(update.Problems))
-		case len(update.Site.Withheld) > 0:
-			w.log.Warn("the old site stays", "withheld", update.Site.Withheld[0])
-		default:
-			w.swap(update.Site, p.registry)
-		}
-	}
 }
 
 // actions is how runs of this site change anything.
@@ -299,7 +284,7 @@ func (p *program) openShelf(w *world) string {
 // client reaches the site's supervisor, and starts one where the site has no
 // socket of its own.
 func (p *program) client(w *world) *supervisor.Client {
-	c := &supervisor.Client{Version: p.Version, TTY: identity.Current().TTY, Parse: p.pinned}
+	c := &supervisor.Client{Version: p.Version, TTY: identity.Current().TTY, Parse: p.pinned, Site: w.file}
 	if c.Socket = w.site.Socket; c.Socket != "" {
 		return c
 	}

@@ -42,7 +42,9 @@ type world struct {
 	dir     string // state of this site
 	role    role
 	latest  atomic.Pointer[site.Site]
-	wait    time.Duration // how long checks by difference wait for enough data
+	wait    time.Duration          // how long checks by difference wait for enough data
+	taking  sync.Mutex             // one reload at a time
+	problem atomic.Pointer[string] // why the site file as it is now is not used; nil if it is
 	log     *slog.Logger
 }
 
@@ -52,6 +54,7 @@ type role int
 const (
 	looks  role = iota // it reads, and makes nothing
 	keeps              // it needs a supervisor: its own, and then there is state of our own
+	audits             // it reads, and the files of the record themselves where they are named
 	serves             // it is the supervisor, or one of its steps
 )
 
@@ -106,6 +109,10 @@ func (p *program) enter(ctx context.Context, as role) (*world, error) {
 func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.Logger) (*world, error) {
 	if as == serves && len(s.Withheld) > 0 {
 		return nil, &exit{exitData, fmt.Errorf("the supervisor needs every secret of %s: %s", s.Path, s.Withheld[0]), "make it readable for the supervisor's user"}
+	}
+	if as != serves && as != audits && s.Socket != "" && p.flags.state != "" {
+		return nil, usage("leave --state out; opsdeck verify --state reads the files themselves",
+			"--state has no effect here: %s gives the record to the supervisor at %s", s.Path, s.Socket)
 	}
 	p.redact.Add(s.Secrets()...)
 	w := &world{role: as, site: s, redact: &p.redact, log: log}

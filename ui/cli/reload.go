@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/advanced-lms/opsdeck/checks/site"
+	"github.com/advanced-lms/opsdeck/runbooks"
+	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
+)
+
+// A reload is what came of reading the site file again.
+type reload struct {
+	site *site.Site // now in use, if the file was edited and can be used
+	kept error      // why the old one stays; nil if it does not
+}
+
+// follow reads the site file again whenever it changes, until ctx ends, for a
+// deck as for a supervisor: the file is validated and built whole, then swapped
+// in, or the old one stays. tell is told of both.
+func (p *program) follow(ctx context.Context, w *world, tell func(reload)) {
+	if w.site.Path == "" {
+		return
+	}
+	updates := site.Watch(ctx, w.site.Path, p.registry, p.Env)
+	if r := p.reread(w); r != (reload{}) { // edited between reading and watching it
+		tell(r)
+	}
+	for update := range updates {
+		crash.Point(w.reloadPoint())
+		if r := p.take(w, update); r != (reload{}) {
+			tell(r)
+		}
+	}
+}
+
+// reloadPoint is where a test has a reload panic.
+func (w *world) reloadPoint() string {
+	if w.role == serves {
+		return "supervisor-reload"
+	}
+	return "deck-reload"
+}
+
+// reread reads the site file now.
+func (p *program) reread(w *world) reload {
+	path := w.site.Path
+	if path == "" || site.Digest(path) == w.current().Hash {
+		w.problem.Store(nil)
+		return reload{}
+	}
+	s, problems, err := site.Load(path, p.registry, p.Env)
+	return p.take(w, site.Update{Site: s, Problems: problems, Err: err})
+}
+
+// take puts a site that was read again in place, unless it cannot be used. It is
+// zero if nothing changed.
+func (p *program) take(w *world, update site.Update) reload {
+	w.taking.Lock()
+	defer w.taking.Unlock()
+	if s := update.Site; s != nil && s.Hash != site.Digest(w.site.Path) {
+		return reload{} // edited again meanwhile: another update follows
+	}
+	kept := w.keeps(update)
+	if kept != nil {
+		text := kept.Error()
+		w.problem.Store(&text)
+		return reload{kept: kept}
+	}
+	w.problem.Store(nil)
+	if update.Site.Hash == w.current().Hash {
+		return reload{}
+	}
+	w.swap(update.Site, p.registry)
+	return reload{site: update.Site}
+}
+
+// keeps is why the old site stays.
+func (w *world) keeps(update site.Update) error {
+	s := update.Site
+	switch {
+	case update.Err != nil:
+		return update.Err
+	case s == nil:
+		return fmt.Errorf("the file has %d problems: %s", len(update.Problems), update.Problems[0])
+	case s.Name != w.site.Name:
+		return errors.New("the file names another site: start opsdeck again for it")
+	case s.Socket != w.site.Socket:
+		return errors.New("the file names another socket of the supervisor: start both again")
+	case w.role == serves && len(s.Withheld) > 0:
+		return fmt.Errorf("a secret of the file cannot be read by the supervisor: %s", s.Withheld[0])
+	}
+	return nil
+}
+
+// siteHash is the hash of a site's file, by which processes compare it. It is of
+// the bytes: who cannot read the secrets that it names has the same.
+func siteHash(s *site.Site) string {
+	if s.Path == "" {
+		return "detected"
+	}
+	return hex.EncodeToString(s.Hash[:])
+}
+
+// file is the site file as this process uses it.
+func (w *world) file() supervisor.SiteFile {
+	s := w.current()
+	f := supervisor.SiteFile{Path: absolute(s.Path), Hash: siteHash(s)}
+	if problem := w.problem.Load(); problem != nil {
+		f.Problem = *problem
+	}
+	return f
+}
+
+// absolute is a path as another process understands it; "" stays.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// siteInUse is what runs at a supervisor go by.
+func (w *world) siteInUse() (supervisor.SiteFile, runbooks.Site) { return w.file(), w.current() }
+
+// logReload says what came of reading the site file again.
+func (w *world) logReload(r reload) {
+	if r.kept != nil {
+		w.log.Warn("the old site stays", "problem", r.kept)
+		return
+	}
+	w.log.Info("the site file was read again", "hash", siteHash(r.site))
+}
