@@ -81,14 +81,14 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("connecting to the supervisor at %s: %w", c.Socket, err)
 }
 
-// Greet says who the supervisor takes us for.
-func (c *Client) Greet(ctx context.Context) (runbooks.Actor, error) {
+// Greet says who the supervisor takes us for, and which site file it goes by.
+func (c *Client) Greet(ctx context.Context) (runbooks.Actor, SiteFile, error) {
 	l, err := c.connect(ctx)
 	if err != nil {
-		return runbooks.Actor{}, err
+		return runbooks.Actor{}, SiteFile{}, err
 	}
 	defer l.close()
-	return l.you, nil
+	return l.you, l.theirs, nil
 }
 
 // Open joins the run of a section, or the one that the first event will open.

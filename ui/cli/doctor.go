@@ -143,6 +143,7 @@ func (p *program) examineSupervisor(ctx context.Context, w *world) []finding {
 		recorded = e.Seq
 	}
 	found := []finding{{checks.OK, "supervisor", fmt.Sprintf("%s serves at %s, %d events recorded", w.owner(), w.site.Socket, recorded), ""}}
+	found = append(found, p.examineSiteFile(ctx, w)...)
 	for _, why := range w.site.Withheld {
 		found = append(found, finding{checks.Skipped, "secret", "the supervisor's alone: " + why, ""})
 	}

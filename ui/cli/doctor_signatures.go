@@ -33,7 +33,7 @@ func (p *program) examineSignatures(ctx context.Context, w *world) []finding {
 // signaturesFar asks a supervisor of another user what it can read of us.
 func (p *program) signaturesFar(ctx context.Context, w *world, needing int) finding {
 	says := fmt.Sprintf("%d items want a second person, who signs through %s", needing, w.site.Socket)
-	you, err := p.client(w).Greet(ctx)
+	you, _, err := p.client(w).Greet(ctx)
 	switch {
 	case err != nil:
 		return finding{checks.Unknown, "signatures", says + "; what it can read of logins is not known: " + err.Error(), ""}

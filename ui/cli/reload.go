@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/site"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/supervisor"
@@ -136,4 +137,19 @@ func (w *world) logReload(r reload) {
 		return
 	}
 	w.log.Info("the site file was read again", "hash", siteHash(r.site))
+}
+
+// examineSiteFile says when the supervisor goes by another site file than this
+// command: it begins nothing for people who have read this one.
+func (p *program) examineSiteFile(ctx context.Context, w *world) []finding {
+	_, theirs, err := p.client(w).Greet(ctx)
+	ours := w.file()
+	if err != nil || theirs.Hash == "" || theirs.Hash == ours.Hash {
+		return nil // one that does not answer has its own finding
+	}
+	says := fmt.Sprintf("the supervisor goes by %s %s, here it is %s %s", theirs.Path, runbooks.ShortHash(theirs.Hash), ours.Path, runbooks.ShortHash(ours.Hash))
+	if theirs.Problem != "" {
+		says += ": it cannot use the new one, " + theirs.Problem
+	}
+	return []finding{{checks.Warn, "site file", says, "let both use one file; nothing begins before that"}}
 }

@@ -120,8 +120,8 @@ func TestARunGoesByTheSiteFileAsItIs(t *testing.T) {
 		t.Errorf("a client with a file that the supervisor cannot use: %v", err)
 	}
 	keeps := w.comes(second)
-	if err := keeps.Approve("count", "", armedOf(t, keeps)); err != nil {
-		t.Errorf("with the file that the supervisor keeps: %v", err)
+	if err := keeps.Approve("count", "", armedOf(t, keeps)); err == nil || errors.As(err, &other) || !strings.Contains(err.Error(), "cannot be used") {
+		t.Errorf("with the file that the supervisor keeps, and that its action cannot read: %v", err)
 	}
 	if it := w.settled(keeps); it.State != runbooks.Errored || w.effects() != 0 {
 		t.Errorf("an action began although its site file cannot be read any more: %s, %d times", it.State, w.effects())
