@@ -119,7 +119,7 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if err := p.settle(w); err != nil {
 		return nil, err
 	}
-	if err := crash.Log(filepath.Join(w.dir, logName), as != looks && !w.far()); err != nil {
+	if err := crash.Log(filepath.Join(w.dir, logName), as != looks && as != audits && !w.far()); err != nil {
 		log.Warn("a crash is told on standard error only", "error", err)
 	}
 	crash.Point("opened")
@@ -144,7 +144,7 @@ func (p *program) settle(w *world) (err error) {
 	if w.dir, err = journal.StateDir(p.flags.state, w.site.Name, p.Env); err != nil {
 		return &exit{exitState, err, "name a directory with --state DIR"}
 	}
-	if w.role == looks || w.far() {
+	if w.role == looks || w.role == audits || w.far() {
 		return nil
 	}
 	if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
