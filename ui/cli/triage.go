@@ -72,6 +72,9 @@ func (w *world) once(ctx context.Context, cs []checks.Check) watch.Snapshot {
 		})
 	}
 	all.Wait()
+	for i := range results {
+		results[i].Collecting = false // nothing comes after: it is unknown like any other
+	}
 	return watch.Once(time.Now(), cs, results)
 }
 
