@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
+	"github.com/advanced-lms/opsdeck/checks/core/scratch"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/git"
 )
@@ -112,12 +112,13 @@ func rehearse(ctx context.Context, env checks.Env, args checks.Args, p checks.Pr
 	if err != nil || what.args == nil {
 		return from, from, what.idle, err
 	}
-	dir, err := os.MkdirTemp(env.Dir, "opsdeck-npm-")
+	private, err := scratch.In(env.Dir)
 	if err != nil {
 		return nil, nil, "", fmt.Errorf("making a copy to try it on: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a copy of three files under the system's temporary directory
-	if err := scratch(p, dir); err != nil {
+	defer private.Remove() //nolint:errcheck // a copy of three files; the next process removes what is left
+	dir := private.Path
+	if err := copyInto(p, dir); err != nil {
 		return nil, nil, "", err
 	}
 	copied := p

@@ -118,9 +118,9 @@ func moves(from, to lock) []move {
 	return all
 }
 
-// scratch copies what npm resolves dependencies from into a directory: the
+// copyInto copies what npm resolves dependencies from into a directory: the
 // manifests, the settings, and the manifests of packages that lie in the tree.
-func scratch(p checks.Project, into string) error {
+func copyInto(p checks.Project, into string) error {
 	names := append([]string{".npmrc"}, manifests...)
 	for _, local := range localPackages(p.Dir) {
 		names = append(names, filepath.Join(local, "package.json"))

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/scratch"
 )
 
 // prepare finds out what logrotate would do, and refuses what would not work or
@@ -67,17 +68,17 @@ func (r *rotation) arguments(args checks.Args) error {
 	if err != nil {
 		return checks.Failed(checks.Parse, "%w", err)
 	}
-	file, err := os.CreateTemp(r.env.Dir, "logrotate-defaults-")
+	private, err := scratch.In(r.env.Dir)
 	if err != nil {
 		return fmt.Errorf("writing the host's defaults: %w", err)
 	}
-	r.remove = func() { os.Remove(file.Name()) } //nolint:errcheck // in a folder of temporary files
-	_, err = file.WriteString(strings.Join(defaults, "\n") + "\n")
-	if err = errors.Join(err, file.Close()); err != nil {
+	r.remove = func() { private.Remove() } //nolint:errcheck // the next process removes what is left
+	file := filepath.Join(private.Path, "logrotate-defaults")
+	if err := os.WriteFile(file, []byte(strings.Join(defaults, "\n")+"\n"), 0o600); err != nil {
 		r.remove()
 		return fmt.Errorf("writing the host's defaults: %w", err)
 	}
-	r.args = append(r.args, file.Name(), filepath.Join(r.env.Root, r.site.Config))
+	r.args = append(r.args, file, filepath.Join(r.env.Root, r.site.Config))
 	return nil
 }
 

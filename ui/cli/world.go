@@ -42,9 +42,10 @@ type world struct {
 	dir     string // state of this site
 	role    role
 	latest  atomic.Pointer[site.Site]
-	wait    time.Duration          // how long checks by difference wait for enough data
-	taking  sync.Mutex             // one reload at a time
-	problem atomic.Pointer[string] // why the site file as it is now is not used; nil if it is
+	wait    time.Duration                   // how long checks by difference wait for enough data
+	taking  sync.Mutex                      // one reload at a time
+	problem atomic.Pointer[string]          // why the site file as it is now is not used; nil if it is
+	record  atomic.Pointer[journal.Journal] // once it was opened
 	log     *slog.Logger
 }
 
@@ -282,14 +283,20 @@ func (w *world) close() {
 	w.handles.close()
 }
 
-// journalOf opens the site's journal for this user.
+// journal opens the site's journal for this user, once a process: one that
+// writes it must read it through the same database, because closing any other
+// descriptor of the file would drop its locks.
 func (w *world) journal() (*journal.Journal, error) {
+	if j := w.record.Load(); j != nil {
+		return j, nil
+	}
 	who := identity.Current()
 	j, err := journal.Open(w.dir, journal.Holder{User: who.String(), Host: who.Host, TTY: who.TTY, Command: "opsdeck"})
 	if err != nil {
 		return nil, &exit{exitState, err, "name another directory with --state"}
 	}
-	return j, nil
+	w.record.CompareAndSwap(nil, j)
+	return w.record.Load(), nil
 }
 
 // pinned reads the copy of a runbook that a run has kept.

@@ -117,3 +117,20 @@ func Elsewhere() []string {
 	}
 	return append(list, filepath.Join(os.TempDir(), "opsdeck-tmp-"+uid))
 }
+
+// In makes a folder below dir, which is the caller's own, or if dir is "" in the
+// first place of Elsewhere that takes it.
+func In(dir string) (Folder, error) {
+	if dir != "" {
+		return Make(filepath.Join(dir, "tmp"))
+	}
+	var errs []error
+	for _, parent := range Elsewhere() {
+		f, err := Make(parent)
+		if err == nil {
+			return f, nil
+		}
+		errs = append(errs, err)
+	}
+	return Folder{}, errors.Join(errs...)
+}

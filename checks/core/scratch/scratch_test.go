@@ -121,3 +121,20 @@ func TestAParentThatIsNotOursAloneIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutAFolderOfItsOwnAProcessUsesTheRuntimeDirectory(t *testing.T) {
+	runtime, own := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	for dir, below := range map[string]string{"": runtime, own: own} {
+		f, err := scratch.In(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(f.Path, below+"/") {
+			t.Errorf("for %q it is %s, want one below %s", dir, f.Path, below)
+		}
+		if err := f.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
+	"github.com/advanced-lms/opsdeck/checks/core/scratch"
 )
 
 // fetchedVersion is the PostgreSQL that Fetch gets.
@@ -53,7 +53,7 @@ func Fetch(ctx context.Context, progress func(line string)) (string, error) {
 // whom initdb refuses, and does not matter once the binaries are there. The
 // library knows no context, so a download that outlives ctx is left behind.
 func download(ctx context.Context, cache, root string) error {
-	scratch, err := os.MkdirTemp("", "opsdeck-fetch-")
+	private, err := scratch.In("")
 	if err != nil {
 		return fmt.Errorf("making a directory to unpack in: %w", err)
 	}
@@ -63,10 +63,10 @@ func download(ctx context.Context, cache, root string) error {
 	}
 	server := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
 		Version(embeddedpostgres.V18).Port(port).CachePath(cache).BinariesPath(root).
-		RuntimePath(filepath.Join(scratch, "runtime")).Logger(io.Discard))
+		RuntimePath(filepath.Join(private.Path, "runtime")).Logger(io.Discard))
 	done := make(chan error, 1)
 	go func() {
-		defer os.RemoveAll(scratch) //nolint:errcheck // a scratch directory under the system's own
+		defer private.Remove() //nolint:errcheck // the next process removes what is left
 		defer crash.Recover()
 		err := server.Start()
 		if err == nil {
