@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 // The users of the tests. Files are made by root and given to them, so that the
@@ -234,7 +236,8 @@ func TestOnlyARegularFileOrAFolderIsOpened(t *testing.T) {
 	if _, err := mine(t).Read(dir, 10); err == nil {
 		t.Error("a folder was read as a file")
 	}
-	if _, err := mine(t).Read(file, 4); err == nil || !strings.Contains(err.Error(), "larger") {
+	var tooLarge *hostfs.TooLargeError
+	if _, err := mine(t).Read(file, 4); !errors.As(err, &tooLarge) {
 		t.Errorf("a file beyond the limit: %v", err)
 	}
 	if got, err := mine(t).Read(file, 5); err != nil || string(got) != "12345" {
