@@ -29,14 +29,12 @@ func brief(e Event) (Payload, error) {
 // written to.
 var briefly = map[EventKind]func([]byte) (Payload, error){
 	CheckFinished{}.Kind(): func(raw []byte) (Payload, error) {
-		var p struct{ Result briefResult }
-		err := json.Unmarshal(raw, &p)
-		return CheckFinished{p.Result.result()}, err
+		r, err := briefResultIn(raw)
+		return CheckFinished{r.result()}, err
 	},
 	ActionVerified{}.Kind(): func(raw []byte) (Payload, error) {
-		var p struct{ Result briefResult }
-		err := json.Unmarshal(raw, &p)
-		return ActionVerified{p.Result.result()}, err
+		r, err := briefResultIn(raw)
+		return ActionVerified{r.result()}, err
 	},
 	HoldSampled{}.Kind(): func(raw []byte) (Payload, error) {
 		var p struct{ Results []briefResult }
@@ -64,4 +62,51 @@ func (b briefResult) result() checks.Result {
 		ID: b.ID, Module: b.Module, Level: b.Level, Note: b.Note, Err: b.Err,
 		Took: time.Duration(b.TookMs * float64(time.Millisecond)),
 	}
+}
+
+// briefResultIn is the result of a payload that holds one result.
+func briefResultIn(raw []byte) (briefResult, error) {
+	if r, ok := quickResultIn(raw); ok {
+		return r, nil
+	}
+	var p struct{ Result briefResult }
+	err := json.Unmarshal(raw, &p)
+	return p.Result, err
+}
+
+// quickResultIn reads a result as its MarshalJSON writes it, and passes over
+// what is not kept without a look into it.
+func quickResultIn(raw []byte) (r briefResult, ok bool) {
+	s := scan{rest: raw}
+	s.expect(`{"result":`)
+	s.members(func(name string, value []byte) bool { return r.set(name, value) })
+	s.expect("}")
+	return r, !s.failed && len(s.rest) == 0
+}
+
+// set keeps a member of a result; false if its value is not one for the name.
+func (b *briefResult) set(name string, value []byte) bool {
+	into := any(nil)
+	switch name {
+	case "id":
+		into = &b.ID
+	case "module":
+		into = &b.Module
+	case "level":
+		into = &b.Level
+	case "note":
+		into = &b.Note
+	case "error":
+		into = &b.Err
+	case "took_ms":
+		into = &b.TookMs
+	default:
+		return true
+	}
+	text, isText := into.(*string)
+	if n := len(value); isText && n >= 2 && value[0] == '"' && isPlain(value[1:n-1]) {
+		*text = string(value[1 : n-1])
+		return true
+	}
+	return json.Unmarshal(value, into) == nil
 }

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"iter"
 
@@ -42,6 +41,7 @@ type reading struct {
 	known   bool   // hash is known
 	last    uint64 // where a walk of the process that writes ends; 0: not known yet
 	yield   func(runbooks.Event, error) bool
+	decoder runbooks.Decoder
 	stopped bool // the caller wants no more
 }
 
@@ -106,7 +106,7 @@ func (r *reading) rest(db *sql.DB) error {
 // hand hands entries on until the caller wants no more.
 func (r *reading) hand(list []entry) bool {
 	for _, e := range list {
-		event, err := decode(e, r.hash)
+		event, err := r.decode(e)
 		r.after, r.hash, r.known = e.seq, e.hash, true
 		if !r.yield(event, err) {
 			r.stopped = true
@@ -125,14 +125,16 @@ func (r *reading) failed(err error) {
 	}
 }
 
-func decode(e entry, previous Hash) (runbooks.Event, error) {
-	var event runbooks.Event
-	if err := json.Unmarshal(e.body, &event); err != nil {
+// decode is the event of an entry, if it is the one that was recorded behind
+// the one before it.
+func (r *reading) decode(e entry) (runbooks.Event, error) {
+	event, err := r.decoder.Event(e.body)
+	if err != nil {
 		return runbooks.Event{}, fmt.Errorf("decoding event %d: %w", e.seq, err)
 	}
-	if event.Seq != e.seq || Link(previous, e.body) != e.hash {
+	if event.Seq != e.seq || Link(r.hash, e.body) != e.hash {
 		return event, fmt.Errorf("event %d does not match its hash: run opsdeck verify", e.seq)
 	}
-	event.Prev, event.Hash = runbooks.Hash(previous), runbooks.Hash(e.hash)
+	event.Prev, event.Hash = runbooks.Hash(r.hash), runbooks.Hash(e.hash)
 	return event, nil
 }
