@@ -22,8 +22,9 @@ import (
 // site's folder. A user without a home has to name a directory, or gets an error.
 //
 // The folder is called as the site, with "_" for what a folder's name should
-// not hold. Where that folder is another site's ("a.b" and "a_b"), the name is
-// followed by a hash of the site's.
+// not hold. Where that folder is another site's, the name is followed by a hash
+// of the site's: "a.b" and "a_b" have the same name, and a folder may have been
+// renamed or copied.
 func StateDir(given, site string, env func(string) string) (string, error) {
 	root, err := filepath.Abs(given)
 	if given == "" {
@@ -42,9 +43,6 @@ func folderOf(root, site string) string {
 	apart := plain + "-" + hex.EncodeToString(sum[:4])
 	if owner, known := siteOf(apart); known && owner == site {
 		return apart
-	}
-	if !ambiguous(plain) {
-		return plain
 	}
 	if owner, known := siteOf(plain); known && owner != site {
 		return apart
@@ -65,12 +63,6 @@ func folderName(site string) string {
 		return "site"
 	}
 	return string(name)
-}
-
-// ambiguous reports whether sites of several names would have that folder.
-func ambiguous(folder string) bool {
-	name := filepath.Base(folder)
-	return name == folderName("") || strings.Contains(name, "_")
 }
 
 // A TakenError says that a folder is another site's.

@@ -14,25 +14,30 @@ import (
 
 func noEnv(string) string { return "" }
 
-// settled is the folder that a site has after it was settled in it.
+// settled is the folder that a site has after it was settled in it. A second
+// attempt finds what another site wrote in between.
 func settled(t *testing.T, root, site string) string {
 	t.Helper()
-	for {
-		dir, err := StateDir(root, site, noEnv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Open(dir, Holder{}); err != nil {
-			t.Fatal(err)
-		}
-		var taken *TakenError
-		if err := Settle(dir, site); errors.As(err, &taken) {
-			continue
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		return dir
+	dir, err := settle(root, site)
+	var taken *TakenError
+	if errors.As(err, &taken) {
+		dir, err = settle(root, site)
 	}
+	if err != nil {
+		t.Errorf("settling %q in %s: %v", site, root, err)
+	}
+	return dir
+}
+
+func settle(root, site string) (string, error) {
+	dir, err := StateDir(root, site, noEnv)
+	if err != nil {
+		return dir, err
+	}
+	if _, err := Open(dir, Holder{}); err != nil {
+		return dir, err
+	}
+	return dir, Settle(dir, site)
 }
 
 func TestSitesOfDifferentNamesNeverShareAFolder(t *testing.T) {
@@ -73,17 +78,7 @@ func TestSitesThatComeAtTheSameMomentGetFoldersOfTheirOwn(t *testing.T) {
 func TestAFolderOfAnEarlierBuildStaysThatOfTheSiteWhoseRunsItHolds(t *testing.T) {
 	root := t.TempDir()
 	old := filepath.Join(root, "a_b")
-	j := open(t, old)
-	opened, err := runbooks.NewEvent(time.Now(), runbooks.Actor{Name: "dana"}, "run-1", "", 0, runbooks.RunOpened{Site: "a.b"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := j.Append(opened); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Release(); err != nil {
-		t.Fatal(err)
-	}
+	openedRun(t, old, "a.b")
 	if dir := settled(t, root, "a_b"); dir == old || !strings.HasPrefix(dir, old+"-") {
 		t.Errorf("a_b lives in %s", dir)
 	}
@@ -95,5 +90,52 @@ func TestAFolderOfAnEarlierBuildStaysThatOfTheSiteWhoseRunsItHolds(t *testing.T)
 	}
 	if raw, err := os.ReadFile(filepath.Join(old, "site")); err != nil || string(raw) != "a.b\n" {
 		t.Errorf("%q %v", raw, err)
+	}
+}
+
+// TestAFolderThatWasRenamedOrCopiedStaysThatOfItsSite: its new name is that of
+// another site, which gets a folder of its own beside it.
+func TestAFolderThatWasRenamedOrCopiedStaysThatOfItsSite(t *testing.T) {
+	root := t.TempDir()
+	prod := settled(t, root, "prod")
+	web := filepath.Join(root, "web")
+	if err := os.Rename(prod, web); err != nil {
+		t.Fatal(err)
+	}
+	dir := settled(t, root, "web")
+	if dir == web || !strings.HasPrefix(dir, web+"-") {
+		t.Errorf("web lives in %s", dir)
+	}
+	if again := settled(t, root, "web"); again != dir {
+		t.Errorf("web moved from %s to %s", dir, again)
+	}
+	if again := settled(t, root, "prod"); again != prod {
+		t.Errorf("prod lives in %s", again)
+	}
+}
+
+// TestAFolderWithoutASiteFileIsThatOfItsFirstRun, whatever it is called.
+func TestAFolderWithoutASiteFileIsThatOfItsFirstRun(t *testing.T) {
+	root := t.TempDir()
+	web := filepath.Join(root, "web")
+	openedRun(t, web, "prod")
+	if dir := settled(t, root, "web"); !strings.HasPrefix(dir, web+"-") {
+		t.Errorf("web lives in %s", dir)
+	}
+}
+
+// openedRun leaves a record of one run of the site in a folder.
+func openedRun(t *testing.T, dir, site string) {
+	t.Helper()
+	j := open(t, dir)
+	opened, err := runbooks.NewEvent(time.Now(), runbooks.Actor{Name: "dana"}, "run-1", "", 0, runbooks.RunOpened{Site: site})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Append(opened); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Release(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -139,28 +139,6 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	return w, nil
 }
 
-// settle finds the site's state directory and, for those who keep state, makes
-// it and writes down whose it is.
-func (p *program) settle(w *world) (err error) {
-	if w.dir, err = journal.StateDir(p.flags.state, w.site.Name, p.Env); err != nil {
-		return &exit{exitState, err, "name a directory with --state DIR"}
-	}
-	if w.role == looks || w.role == audits || w.far() {
-		return nil
-	}
-	if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
-		return &exit{exitState, err, "name another directory with --state"}
-	}
-	var taken *journal.TakenError
-	switch err := journal.Settle(w.dir, w.site.Name); {
-	case errors.As(err, &taken): // by another site at the same moment: now there is another folder for ours
-		return p.settle(w)
-	case err != nil: // a full disk, or a read-only one: what is recorded will say so
-		w.log.Warn("state directory", "error", err)
-	}
-	return nil
-}
-
 // openHistory opens the metric history if the state directory is there. One that
 // cannot be opened now is tried again while it is kept.
 func (w *world) openHistory(ctx context.Context) error {
