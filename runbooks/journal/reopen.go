@@ -16,7 +16,8 @@ func (j *Journal) Err() error {
 // every event and records again if all that was acknowledged is there. There
 // may be more: an event whose recording failed can have reached the disk all
 // the same, and it is part of the record then. Those who have read the journal
-// before read it again.
+// before read it again. After an error the journal stays latched, and what was
+// acknowledged is asked for again the next time.
 func (j *Journal) Reopen() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -26,6 +27,7 @@ func (j *Journal) Reopen() error {
 		return errors.Join(err, closing)
 	}
 	if err := confirm(j, acknowledged); err != nil {
+		j.head = acknowledged // not what drive found on the disk
 		return errors.Join(err, j.undrive())
 	}
 	j.failed = nil
