@@ -12,8 +12,10 @@
 // The files lie in /run/opsdeck/lock, if root has made that folder for the group
 // opsdeck (see Find); no other user can open them, and so none can take a lock
 // or write into one. Members of the group can: they may act at the same targets.
-// Else the files lie in a folder of the user's own, and then other users of the
-// host are not excluded.
+// The same targets are locked in a folder of the user's own as well, because a
+// process that began before the shared one could be used locks there. Without
+// the shared one it is the user's own alone, and then other users of the host
+// are not excluded.
 //
 // The action's process holds the descriptor and its commands do not inherit it:
 // a daemon that a command leaves behind would hold the target for as long as it

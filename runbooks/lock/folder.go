@@ -35,6 +35,8 @@ type Folder struct {
 	mode  uint32 // exactly, of the folder
 	file  uint32 // mode of the files in it
 	alone string // why other users of the host are not excluded
+
+	own *Folder // beside a shared folder, the user's own: its targets are taken first
 }
 
 // Shared is the folder that excludes other users too. It is an error if root has
@@ -42,16 +44,31 @@ type Folder struct {
 // exchange it or a folder above it), or if this user may not use it.
 func Shared() (Folder, error) { return sharedFolder(SharedPath, Group) }
 
-// Find is the folder of this process: the shared one if it can be used, else the
-// first of the user's own that is there or can be made, with mode 0700.
-func Find(own ...string) (Folder, error) {
-	shared, why := Shared()
-	if why == nil {
-		return shared, nil
+// Find is where this process locks: in the shared folder if it can be used, and
+// in the first of the user's own that is there or can be made, with mode 0700.
+// Both are taken where both are there, because a process of this user that began
+// before the shared one could be used locks in the user's own for as long as it
+// lives.
+func Find(own ...string) (Folder, error) { return find(SharedPath, Group, own) }
+
+func find(path, group string, own []string) (Folder, error) {
+	shared, why := sharedFolder(path, group)
+	f, err := ownFolder(own)
+	switch {
+	case why != nil:
+		f.alone = why.Error()
+		return f, err
+	case err == nil: // else no process of this user can lock in one
+		shared.own = &f
 	}
+	return shared, nil
+}
+
+// ownFolder is the first of the user's own folders that is there or can be made.
+func ownFolder(paths []string) (Folder, error) {
 	var errs []error
-	for _, path := range own {
-		f := Folder{path: path, owner: os.Geteuid(), group: -1, mode: ownMode, file: 0o600, alone: why.Error()}
+	for _, path := range paths {
+		f := Folder{path: path, owner: os.Geteuid(), group: -1, mode: ownMode, file: 0o600}
 		if err := f.make(); err != nil {
 			errs = append(errs, err)
 			continue
@@ -61,7 +78,7 @@ func Find(own ...string) (Folder, error) {
 	return Folder{}, fmt.Errorf("there is no folder for the locks of targets: %w", errors.Join(errs...))
 }
 
-// Path is the folder's path.
+// Path is the folder's path; that of the shared one where both are used.
 func (f Folder) Path() string { return f.path }
 
 // Alone says why other users of the host are not excluded; "" if they are.

@@ -51,6 +51,16 @@ func (h Holder) String() string {
 // process from taking it. A process that /proc/locks does not show, as of
 // another container, is not seen.
 func (f Folder) Who(target string) (Holder, bool) {
+	for _, in := range f.all() {
+		if by, held := in.who(target); held {
+			return by, true
+		}
+	}
+	return Holder{}, false
+}
+
+// who is the holder in this folder alone.
+func (f Folder) who(target string) (Holder, bool) {
 	dir, err := f.open()
 	if err != nil {
 		return Holder{}, false

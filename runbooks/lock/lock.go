@@ -27,27 +27,46 @@ type HeldError struct {
 func (e *HeldError) Error() string { return e.Target + " is being worked at by " + e.By.String() }
 
 // Acquire takes all targets or none. It does not wait: a target that another
-// process holds is a *HeldError.
+// process holds is a *HeldError. Where the process has two folders, the targets
+// are taken in both, in the user's own first.
 func (f Folder) Acquire(targets []string, me Claim) (*Held, error) {
-	dir, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	targets = slices.Compact(slices.Sorted(slices.Values(targets)))
 	h := &Held{}
-	for _, target := range slices.Compact(slices.Sorted(slices.Values(targets))) {
-		file, err := f.take(dir, target)
-		if err != nil {
+	for _, in := range f.all() {
+		if err := in.acquire(h, targets, me); err != nil {
 			h.Release()
 			return nil, err
 		}
-		h.files = append(h.files, file)
-		if err := me.write(file); err != nil {
-			h.Release()
-			return nil, fmt.Errorf("locking %s: writing who holds it: %w", target, err)
-		}
 	}
 	return h, nil
+}
+
+// all are the folders that a target is locked in, in the order of taking.
+func (f Folder) all() []Folder {
+	if f.own == nil {
+		return []Folder{f}
+	}
+	return []Folder{*f.own, f}
+}
+
+// acquire takes targets in this folder alone and adds them to what is held.
+func (f Folder) acquire(h *Held, targets []string, me Claim) error {
+	dir, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // nothing was written through it
+	for _, target := range targets {
+		file, err := f.take(dir, target)
+		if err != nil {
+			return err
+		}
+		h.files = append(h.files, file)
+		if err := me.write(file); err != nil {
+			return fmt.Errorf("locking %s: writing who holds it: %w", target, err)
+		}
+	}
+	return nil
 }
 
 // Release gives the targets back.

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hold prints "held", or why not, and then waits to be killed.
+// hold prints "held", or why not, and then waits to be killed, at most for as
+// long as the test lives.
 func hold(target string) {
 	folder, err := Folder{}, error(nil)
 	if group := os.Getenv(holdGroup); group != "" {
@@ -42,15 +45,18 @@ func hold(target string) {
 	} else {
 		folder, err = Find(os.Getenv(holdFolder))
 	}
+	var held *Held
 	if err == nil {
-		_, err = folder.Acquire([]string{target}, Claim{Who: "bob", What: "other/item", PID: os.Getpid(), At: time.Now()})
+		held, err = folder.Acquire([]string{target}, Claim{Who: "bob", What: "other/item", PID: os.Getpid(), At: time.Now()})
 	}
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	fmt.Println("held")
-	select {}
+	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that matters
+	runtime.KeepAlive(held)
+	os.Exit(0)
 }
 
 // another starts a process that tries to hold a target, as a user. It returns
@@ -61,6 +67,9 @@ func another(t *testing.T, uid uint32, folder, group, target string) (*exec.Cmd,
 	cmd.Dir, cmd.Env = "/", []string{holdTarget + "=" + target, holdFolder + "=" + folder, holdGroup + "=" + group}
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

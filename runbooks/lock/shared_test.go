@@ -87,6 +87,69 @@ func TestUsersOfTheGroupExcludeEachOther(t *testing.T) {
 	acquire(t, f, "a")
 }
 
+// TestAProcessFromBeforeTheSharedFolderIsExcluded: it locks in the user's own
+// folder, and the user's next process locks in the shared one.
+func TestAProcessFromBeforeTheSharedFolderIsExcluded(t *testing.T) {
+	path, member := shared(t)
+	own := filepath.Join(t.TempDir(), "locks")
+	f, err := find(path, group, []string{own})
+	if err != nil || f.Path() != path || f.Alone() != "" {
+		t.Fatalf("%s, %v, alone %q", f.Path(), err, f.Alone())
+	}
+	earlier, said := another(t, 0, own, "", "a")
+	if said != "held" {
+		t.Fatal(said)
+	}
+	if by, held := f.Who("a"); !held || by.PID != earlier.Process.Pid {
+		t.Errorf("held %v by %v, want process %d", held, by, earlier.Process.Pid)
+	}
+	if _, err := f.Acquire([]string{"a"}, me()); err == nil || !strings.Contains(err.Error(), strconv.Itoa(earlier.Process.Pid)) {
+		t.Errorf("two processes of one user hold one target: %v", err)
+	}
+	end(earlier)
+	acquire(t, f, "a")
+	refused := "a is being worked at by process " + strconv.Itoa(os.Getpid())
+	if _, said := another(t, 0, own, "", "a"); !strings.Contains(said, refused) {
+		t.Errorf("a process that knows only the user's own folder is told %q", said)
+	}
+	if _, said := another(t, member, path, group, "a"); !strings.Contains(said, refused) {
+		t.Errorf("another user is told %q", said)
+	}
+}
+
+// TestATargetHeldInTheSharedFolderLeavesNothingHeld: the user's own lock, which
+// is taken first, is given back.
+func TestATargetHeldInTheSharedFolderLeavesNothingHeld(t *testing.T) {
+	path, member := shared(t)
+	own := filepath.Join(t.TempDir(), "locks")
+	f, err := find(path, group, []string{own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, said := another(t, member, path, group, "a")
+	if said != "held" {
+		t.Fatal(said)
+	}
+	if _, err := f.Acquire([]string{"a"}, me()); err == nil || !strings.Contains(err.Error(), "of nobody") {
+		t.Errorf("held twice: %v", err)
+	}
+	end(theirs)
+	if by, held := f.Who("a"); held {
+		t.Errorf("it is still held by %v", by)
+	}
+}
+
+// TestWithoutAFolderOfTheUsersOwnTheSharedOneIsEnough: as for a service's user
+// without a home.
+func TestWithoutAFolderOfTheUsersOwnTheSharedOneIsEnough(t *testing.T) {
+	path, _ := shared(t)
+	f, err := find(path, group, []string{filepath.Join("/proc/none", "locks")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acquire(t, f, "a")
+}
+
 // TestAStrangerCanNeitherTakeNorFakeALock: abstract sockets, which any process
 // of the host may bind, did not keep one from it.
 func TestAStrangerCanNeitherTakeNorFakeALock(t *testing.T) {
