@@ -8,14 +8,18 @@ import (
 )
 
 // Fold applies the events of one run in their order.
-func Fold(events []Event) (Run, error) {
-	var r Run
+func Fold(events []Event) (Run, error) { return Run{}.ApplyAll(events) }
+
+// ApplyAll is the run after these events in their order, up to the first that
+// does not fit. Its items are copied once, not for each event.
+func (r Run) ApplyAll(events []Event) (Run, error) {
 	for _, e := range events {
-		r.alone = true
-		var err error
-		if r, err = r.Apply(e); err != nil {
+		next, err := r.Apply(e)
+		if err != nil {
 			return r.shared(), err
 		}
+		next.alone = next.alone || !next.sharesItems(r)
+		r = next
 	}
 	return r.shared(), nil
 }

@@ -233,6 +233,11 @@ func (s *server) dispatch(ctx context.Context, c *client, f frame, calls *sync.W
 			s.record(c, f)
 		})
 		return
+	case "rest":
+		defer done()
+		s.rest(c, f.Handle)
+		c.answer(f.ID, nil, nil)
+		return
 	case "leave":
 		defer done()
 		s.leaveRun(c, f.Handle)
@@ -296,6 +301,9 @@ func (s *server) open(ctx context.Context, c *client, params json.RawMessage) (*
 		return nil, err
 	}
 	t := &tail{handle: handle}
+	if p.Parts {
+		t.part = s.o.Part
+	}
 	events, recorded := r.local.Events()
 	pinned := r.local.Book()
 	opened := &openedRun{

@@ -65,6 +65,7 @@ type Options struct {
 
 	Now func() time.Time // nil: time.Now
 
+	Part int           // bytes of events that one message holds, about; 0: 4 MiB
 	Idle time.Duration // how long to stay when nothing is left; 0 means a minute
 	Log  *slog.Logger  // nil: none
 }
@@ -103,6 +104,9 @@ type server struct {
 func Serve(ctx context.Context, o Options, ready func()) error {
 	if o.Idle == 0 {
 		o.Idle = time.Minute
+	}
+	if o.Part == 0 {
+		o.Part = 4 << 20
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -118,6 +118,8 @@ type Session struct {
 	link      *link
 	handle    uint64
 	run       runbooks.Run
+	coming    *runbooks.Run // the run, as far as its parts have come; nil if none is missing
+	whole     chan struct{} // closed when the last part of the run has come; nil if none is missing
 	book      runbooks.Runbook
 	outdated  bool
 	misfit    error    // the record holds what this opsdeck cannot read
@@ -139,7 +141,7 @@ func (s *Session) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var opened openedRun
-	ask := openRun{Path: s.asked.Path, Source: string(s.asked.Source), Hash: s.asked.Hash, Section: s.section}
+	ask := openRun{Path: s.asked.Path, Source: string(s.asked.Source), Hash: s.asked.Hash, Section: s.section, Parts: true}
 	if err := l.call(ctx, "open", 0, ask, &opened); err != nil {
 		l.close()
 		return err
@@ -152,29 +154,64 @@ func (s *Session) open(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
+	s.coming, s.whole = nil, make(chan struct{})
 	s.link, s.handle, s.book, s.estimates, s.away, s.misfit = l, opened.Handle, book, opened.Estimates, nil, nil
 	s.site = l.theirs
 	s.mu.Unlock()
 	s.hear(opened.News)
 	l.listen(opened.Handle, s.hear)
+	if err := s.awaitWhole(ctx, l); err != nil {
+		l.close()
+		return err
+	}
 	return nil
 }
 
-// hear takes in what happened in the run.
+// awaitWhole waits until no part of the run is missing.
+func (s *Session) awaitWhole(ctx context.Context, l *link) error {
+	s.mu.Lock()
+	whole := s.whole
+	s.mu.Unlock()
+	if whole == nil {
+		return nil
+	}
+	select {
+	case <-whole:
+		return nil
+	case <-l.gone:
+		return errGone
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the supervisor: %w", ctx.Err())
+	}
+}
+
+// hear takes in what happened in the run. A run that comes in parts is taken
+// when the last one is there.
 func (s *Session) hear(n news) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	run := s.run
-	if n.Reset {
+	switch {
+	case n.Reset:
 		run = runbooks.Run{}
+	case s.coming != nil:
+		run = *s.coming
 	}
-	for _, e := range n.Events {
-		next, err := run.Apply(e)
-		if err != nil {
-			s.misfit = fmt.Errorf("the supervisor's record does not fit this opsdeck: %w", err)
-			break
+	run, err := run.ApplyAll(n.Events)
+	if err != nil {
+		s.misfit = fmt.Errorf("the supervisor's record does not fit this opsdeck: %w", err)
+	}
+	if n.More && err == nil {
+		s.coming = &run
+		if s.whole == nil {
+			s.whole = make(chan struct{})
 		}
-		run = next
+		s.askForRest(s.link, s.handle)
+		return
+	}
+	if s.coming = nil; s.whole != nil {
+		close(s.whole)
+		s.whole = nil
 	}
 	s.run, s.outdated, s.present, s.broken = run, n.Outdated, n.Present, nil
 	if n.Site != nil {
@@ -184,6 +221,19 @@ func (s *Session) hear(n news) {
 		s.broken = errors.New(n.Broken)
 	}
 	s.signal()
+}
+
+// askForRest asks for the next part of the run, which comes as news. A supervisor
+// that does not take the question is left, and the session connects again.
+func (s *Session) askForRest(l *link, handle uint64) {
+	go func() {
+		defer crash.Recover()
+		ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
+		defer cancel()
+		if err := l.call(ctx, "rest", handle, nil, nil); err != nil {
+			l.conn.Close() //nolint:errcheck // what is missing would never come
+		}
+	}()
 }
 
 func (s *Session) signal() {
@@ -204,7 +254,7 @@ func (s *Session) keep() {
 			return
 		}
 		s.lost(why)
-		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
 		err := s.open(ctx)
 		cancel()
 		if err == nil {
@@ -325,5 +375,8 @@ func (s *Session) ask(ctx context.Context, method string, d deed, result any) er
 	if away != nil {
 		return fmt.Errorf("connecting again: %w", away)
 	}
-	return l.call(ctx, method, handle, d, result)
+	if err := l.call(ctx, method, handle, d, result); err != nil {
+		return err
+	}
+	return s.awaitWhole(ctx, l) // what was done is seen when this returns
 }

@@ -25,7 +25,9 @@ type drivenRun struct {
 // tail is how far one client has been told.
 type tail struct {
 	handle   uint64
+	part     int // bytes of events in one message; 0: as many as there are
 	sent     int
+	behind   bool // there are more, and the client asks for them
 	recorded bool
 	first    string // id of the run that was told of
 	broken   string // why nothing is recorded
@@ -67,6 +69,9 @@ func (s *server) tell(r *drivenRun) {
 	defer s.mu.Unlock()
 	present, broken := r.present(), s.brokenIn(failed)
 	for c, t := range r.clients {
+		if t.behind {
+			continue
+		}
 		n := t.next(events, recorded)
 		n.Outdated, n.Present, n.Broken = outdated, present, broken
 		if len(n.Events) > 0 || n.Reset || t.broken != broken || t.site != file || t.present != len(present) {
@@ -105,8 +110,46 @@ func (t *tail) next(events []runbooks.Event, recorded bool) news {
 		n.Reset, t.sent = true, 0
 	}
 	n.Events = events[t.sent:]
-	t.sent, t.recorded, t.first = len(events), recorded, first
+	if t.part > 0 {
+		n.Events = beginning(n.Events, t.part)
+	}
+	t.sent, t.recorded, t.first = t.sent+len(n.Events), recorded, first
+	n.More = t.sent < len(events)
+	t.behind = n.More
 	return n
+}
+
+// besidesData is about what an event takes in a message besides its Data.
+const besidesData = 512
+
+// beginning are the first events, of about so many bytes and at least one.
+func beginning(events []runbooks.Event, size int) []runbooks.Event {
+	for i, e := range events {
+		if size -= len(e.Data) + besidesData; size < 0 {
+			return events[:max(i, 1)]
+		}
+	}
+	return events
+}
+
+// rest sends the next part of what a client is told of a run. It goes the way
+// of all news, so that none can overtake another.
+func (s *server) rest(c *client, handle uint64) {
+	r := c.runs[handle]
+	if r == nil {
+		return
+	}
+	events, recorded := r.local.Events()
+	outdated, failed := r.local.Outdated(), r.local.Err()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := r.clients[c]
+	if t == nil || !t.behind {
+		return
+	}
+	n := t.next(events, recorded)
+	n.Outdated, n.Present, n.Broken = outdated, r.present(), s.brokenIn(failed)
+	c.push(handle, n)
 }
 
 // deserted reports whether nobody looks at the run and nothing goes on in it.

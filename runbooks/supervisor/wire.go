@@ -35,11 +35,13 @@ type frame struct {
 }
 
 // news is what happened in a run: the events since the last news, or all of
-// them if Reset.
+// them if Reset. Of many there are parts: with More the next one is to be asked
+// for, and until the last has come the run is as it was.
 type news struct {
 	Reset    bool             `json:"reset,omitempty"`
 	Recorded bool             `json:"recorded"`
 	Events   []runbooks.Event `json:"events,omitempty"`
+	More     bool             `json:"more,omitempty"`
 	Outdated bool             `json:"outdated,omitempty"`
 	Broken   string           `json:"broken,omitempty"`
 	Present  []runbooks.Actor `json:"present,omitempty"`
@@ -146,6 +148,7 @@ type (
 		Source  string        `json:"source"`
 		Hash    runbooks.Hash `json:"hash"`
 		Section string        `json:"section"`
+		Parts   bool          `json:"parts,omitempty"` // the client asks for the rest of news that have More
 	}
 	openedRun struct {
 		Handle    uint64                   `json:"handle"`
