@@ -134,8 +134,12 @@ func (t Tree) run(ctx context.Context, env checks.Env, args ...string) (checks.O
 	if env.Exec == nil {
 		return checks.Output{}, checks.Failed(checks.Unconfigured, "commands cannot be run here")
 	}
+	steering, err := Sources(t.Dir)
+	if err != nil {
+		return checks.Output{}, fmt.Errorf("project %s: git %s: %w", t.Name, verb(args), err)
+	}
 	call := checks.Call{
-		Argv: append([]string{"git"}, args...), Dir: t.Dir, Config: Sources(t.Dir),
+		Argv: append([]string{"git"}, args...), Dir: t.Dir, Config: steering,
 		Env: []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_EDITOR=false", "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=10", "LC_ALL=C"},
 	}
 	out, err := env.Exec(ctx, call)

@@ -82,11 +82,15 @@ func leaks(ctx context.Context, env checks.Env, s checks.Scan) ([]leak, error) {
 	if _, err := os.Stat(s.Target); err != nil {
 		return nil, checks.Failed(checks.Missing, "there is no repository: %w", err)
 	}
+	steering, err := git.Sources(s.Target)
+	if err != nil {
+		return nil, err
+	}
 	var text bytes.Buffer
 	out, err := env.Exec(ctx, checks.Call{
 		Argv:   []string{"gitleaks", "detect", "--source", s.Target, "--redact", "--no-banner", "--no-color", "--log-level", "error", "--exit-code", "0", "--report-format", "json", "--report-path", "/dev/stdout"},
 		Stdout: &text, Max: maxReport,
-		Config: append(git.Sources(s.Target), filepath.Join(s.Target, ".gitleaks.toml"), filepath.Join(s.Target, ".gitleaksignore")),
+		Config: append(steering, filepath.Join(s.Target, ".gitleaks.toml"), filepath.Join(s.Target, ".gitleaksignore")),
 	})
 	if checks.ClassOf(err) == checks.Missing {
 		return nil, checks.NotHere{What: "gitleaks is not installed"}
