@@ -58,7 +58,11 @@ func openCompose(ctx context.Context, env checks.Env, s *Server, project string)
 func (t composeTool) run(ctx context.Context, call checks.Call, words ...string) (checks.Output, error) {
 	call.Argv = append(slices.Clone(t.argv), words...)
 	call.Dir = filepath.Dir(t.file) // where compose looks for .env
-	call.Config = append(call.Config, sources(t.file)...)
+	steering, err := sources(t.file)
+	if err != nil {
+		return checks.Output{}, fmt.Errorf("compose %s: %w", words[0], err)
+	}
+	call.Config = append(call.Config, steering...)
 	out, err := t.exec(ctx, call)
 	if checks.ClassOf(err) == checks.Missing && !t.plugin {
 		return out, checks.Failed(checks.Missing, "docker compose does not work here, and the older command neither: %w", err)

@@ -76,8 +76,12 @@ func dump(ctx context.Context, env checks.Env, site checks.Nginx) (configuration
 	if site.Prefix != "" {
 		argv = append(argv, "-p", site.Prefix)
 	}
+	steering, err := sources(site)
+	if err != nil {
+		return configuration{}, err
+	}
 	var text bytes.Buffer
-	out, err := env.Exec(ctx, checks.Call{Argv: argv, Config: sources(site), Stdout: &text, Max: 16 << 20})
+	out, err := env.Exec(ctx, checks.Call{Argv: argv, Config: steering, Stdout: &text, Max: 16 << 20})
 	if err != nil {
 		return configuration{}, fmt.Errorf("testing nginx's configuration: %w", err)
 	}

@@ -1,6 +1,8 @@
 package nginx
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -27,7 +29,9 @@ var reads = regexp.MustCompile(`(?m)(?:^|[\s;{}"'])(include|load_module|perl_mod
 
 // sources are all files that decide what nginx does while it tests a
 // configuration: its own, those it includes, the modules and scripts it loads.
-func sources(site checks.Nginx) []string {
+// More files than are searched, and one that is too large for it, are errors:
+// whose the rest is is not known then.
+func sources(site checks.Nginx) ([]string, error) {
 	main := site.Config
 	if main == "" {
 		main = builtConfig
@@ -37,9 +41,16 @@ func sources(site checks.Nginx) []string {
 		prefixes = []string{site.Prefix}
 	}
 	found, seen := []string{main}, map[string]bool{main: true}
-	for at := 0; at < len(found) && at < maxSources; at++ {
+	for at := 0; at < len(found); at++ {
+		if at == maxSources {
+			return nil, checks.Failed(checks.Limit, "nginx's configuration %s takes in more than %d files", main, maxSources)
+		}
 		// What cannot be read here is refused or not there: nginx gets no further either.
 		text, err := hostfs.Read(found[at], maxSource)
+		var large *hostfs.TooLargeError
+		if errors.As(err, &large) && !isBinary(found[at]) {
+			return nil, fmt.Errorf("looking for what nginx takes in: %w", err)
+		}
 		if err != nil {
 			continue
 		}
@@ -50,8 +61,11 @@ func sources(site checks.Nginx) []string {
 			}
 		}
 	}
-	return found
+	return found, nil
 }
+
+// isBinary reports whether a file is a module: nginx takes in no text of it.
+func isBinary(path string) bool { return filepath.Ext(path) == ".so" }
 
 // named are the files that a text names, patterns resolved. Includes are relative
 // to the main file's folder, everything else to the prefix; both are tried.

@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,10 +29,30 @@ func TestSourcesAreEveryFileThatNginxTakesIn(t *testing.T) {
 	main := put(t, dir+"/nginx.conf", "load_module modules/a.so;\nevents {}\nhttp { include sites/*.conf; \"include\" 'extra.conf'; js_import /srv/x.js; }\n")
 	put(t, dir+"/sites/one.conf", "include "+dir+"/deep/two.conf;access_by_lua_file /srv/a.lua; lua_package_path \"/srv/lua/?.lua;;\";")
 	put(t, dir+"/deep/two.conf", "# nothing\n")
-	got := sources(checks.Nginx{Config: main, Prefix: "/opt/nginx"})
+	got, err := sources(checks.Nginx{Config: main, Prefix: "/opt/nginx"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{main, "/opt/nginx/modules/a.so", dir + "/sites/one.conf", dir + "/extra.conf", "/srv/x.js", dir + "/deep/two.conf", "/srv/a.lua", "/srv/lua"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not among %q", want, got)
+		}
+	}
+}
+
+// TestSourcesThatAreNotAllKnownAreAnError: what is not looked at could be of
+// anybody.
+func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
+	many := strings.Builder{}
+	for i := range maxSources {
+		fmt.Fprintf(&many, "include /nowhere/%d.conf;\n", i)
+	}
+	for says, text := range map[string]string{
+		"more than 2000 files": many.String(), "has more than 4 MiB": strings.Repeat("#\n", maxSource),
+	} {
+		main := put(t, t.TempDir()+"/nginx.conf", text)
+		if found, err := sources(checks.Nginx{Config: main}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%d sources, %v, want %q", len(found), err, says)
 		}
 	}
 }

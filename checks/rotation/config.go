@@ -16,6 +16,7 @@ import (
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/clean"
+	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -110,10 +111,14 @@ func (s *survey) debug(ctx context.Context) error {
 	if s.env.Exec == nil {
 		return checks.Failed(checks.Unconfigured, "no commands can be run here")
 	}
+	steering, err := s.sources(s.site.Main)
+	if err != nil {
+		return err
+	}
 	var said bytes.Buffer
 	out, err := s.env.Exec(ctx, checks.Call{
 		Argv: []string{"logrotate", "-d", "-s", filepath.Join(s.env.Root, s.site.State), filepath.Join(s.env.Root, s.site.Main)},
-		Live: &said, Max: 4 << 20, Config: s.sources(s.site.Main),
+		Live: &said, Max: 4 << 20, Config: steering,
 	})
 	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
@@ -134,30 +139,38 @@ func (s *survey) debug(ctx context.Context) error {
 }
 
 // sources are the files and folders that decide what logrotate does with a
-// configuration: its scripts run as the user that opsdeck runs as.
-func (s *survey) sources(names ...string) []string {
+// configuration: its scripts run as the user that opsdeck runs as. More files
+// than are looked at, and one too large to be read whole, are errors: whose the
+// rest is is not known then.
+func (s *survey) sources(names ...string) ([]string, error) {
 	var found []string
-	for len(names) > 0 && len(found) < maxSources {
-		name := names[0]
-		names = names[1:]
-		path := filepath.Join(s.env.Root, name)
+	for ; len(names) > 0; names = names[1:] {
+		path := filepath.Join(s.env.Root, names[0])
 		if slices.Contains(found, path) {
 			continue
+		}
+		if len(found) == maxSources {
+			return nil, checks.Failed(checks.Limit, "logrotate's configuration %s takes in more than %d files", s.site.Main, maxSources)
 		}
 		found = append(found, path)
 		// What cannot be read or understood is refused, or logrotate says so.
 		if entries, err := os.ReadDir(path); err == nil {
 			for _, e := range entries {
-				names = append(names, filepath.Join(name, e.Name()))
+				names = append(names, filepath.Join(names[0], e.Name()))
 			}
 			continue
 		}
-		if content, err := read(s.env.Root, name); err == nil {
-			_, _, includes, _ := parse(name, content) //nolint:errcheck // said by the debug run
+		content, err := read(s.env.Root, names[0])
+		var large *hostfs.TooLargeError
+		if errors.As(err, &large) {
+			return nil, fmt.Errorf("looking for what logrotate takes in: %w", err)
+		}
+		if err == nil {
+			_, _, includes, _ := parse(names[0], content) //nolint:errcheck // said by the debug run
 			names = append(names, includes...)
 		}
 	}
-	return found
+	return found, nil
 }
 
 // maxSources bounds the files of a configuration that are looked at.

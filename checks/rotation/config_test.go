@@ -295,3 +295,25 @@ func TestLogrotateIsNotRunOnAFileOfSomebodyElse(t *testing.T) {
 		t.Errorf("got %v, want a refusal of %s", err, included)
 	}
 }
+
+// TestSourcesThatAreNotAllKnownAreAnError: what is not looked at could be of
+// anybody.
+func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
+	t.Parallel()
+	var many strings.Builder
+	for i := range maxSources {
+		fmt.Fprintf(&many, "include /nowhere/%d\n", i)
+	}
+	for says, text := range map[string]string{
+		"more than 2000 files": many.String(), "is not read in part": strings.Repeat("#\n", maxFile),
+	} {
+		main := filepath.Join(t.TempDir(), "logrotate.conf")
+		if err := os.WriteFile(main, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := &survey{env: checks.Env{Root: "/"}, site: checks.Logrotate{Main: main}}
+		if found, err := s.sources(main); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%d sources, %v, want %q", len(found), err, says)
+		}
+	}
+}

@@ -83,7 +83,7 @@ func (r *rotation) arguments(args checks.Args) error {
 }
 
 // configs are the sources of the host's configuration and of the site's part.
-func (r *rotation) configs() []string {
+func (r *rotation) configs() ([]string, error) {
 	names := []string{r.site.Main}
 	if r.site.Config != "" {
 		names = append(names, r.site.Config)
@@ -93,8 +93,12 @@ func (r *rotation) configs() []string {
 
 // ask takes logrotate's debug run apart.
 func (r *rotation) ask(ctx context.Context) error {
+	steering, err := r.configs()
+	if err != nil {
+		return err
+	}
 	var said bytes.Buffer
-	out, err := r.env.Exec(ctx, checks.Call{Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20, Config: r.configs()})
+	out, err := r.env.Exec(ctx, checks.Call{Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20, Config: steering})
 	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
 	}

@@ -116,11 +116,15 @@ func run(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	if ctx.Err() != nil {
 		return checks.Findings{}, ctx.Err()
 	}
+	steering, err := r.configs()
+	if err != nil {
+		return checks.Findings{}, err
+	}
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), 9*time.Minute)
 	defer cancel()
 	var said bytes.Buffer
 	env.Printf("rotating %d logs", len(r.plan.due))
-	out, err := env.Exec(inner, checks.Call{Argv: append([]string{"logrotate", "-v"}, r.args...), Live: both(env.Out, &said), Leave: true, Config: r.configs()})
+	out, err := env.Exec(inner, checks.Call{Argv: append([]string{"logrotate", "-v"}, r.args...), Live: both(env.Out, &said), Leave: true, Config: steering})
 	if err != nil {
 		return checks.Findings{}, fmt.Errorf("logrotate: %w", err)
 	}
