@@ -17,7 +17,8 @@ type Reserved struct {
 	p    *Pending
 	dir  *Dir
 	path string
-	room int64
+
+	named bool // the file has its name; only that may not be durable yet
 }
 
 // Reserve takes room bytes for the file at path, under a temporary name in its
@@ -33,7 +34,7 @@ func Reserve(path string, room int64) (*Reserved, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("reserving room: %w", err), dir.Close())
 	}
-	r := &Reserved{p, dir, path, room}
+	r := &Reserved{p: p, dir: dir, path: path}
 	if err := errors.Join(allocate(p.File, room), dir.Sync()); err != nil {
 		return nil, errors.Join(fmt.Errorf("reserving room for %s: %w", path, err), r.Discard())
 	}
@@ -53,13 +54,25 @@ func allocate(f *os.File, room int64) error {
 	return f.Sync()
 }
 
-// Room is how many bytes were reserved.
-func (r *Reserved) Room() int64 { return r.room }
-
 // Commit writes the content into the reserved room, makes it durable and gives
-// the file its name, over what has it already. After an error the room is
-// still reserved, and Commit may be tried again.
+// the file its name, over what has it already. After an error Commit may be
+// tried again: the room is still reserved, or the file has its name already and
+// only the folder is made durable, whatever content the retry is given.
 func (r *Reserved) Commit(content []byte, mode fs.FileMode) error {
+	if !r.named {
+		if err := r.write(content, mode); err != nil {
+			return err
+		}
+		r.named = true
+	}
+	if err := r.dir.Sync(); err != nil {
+		return fmt.Errorf("making the folder of %s durable: %w", r.path, err)
+	}
+	return errors.Join(r.p.Close(), r.dir.Close())
+}
+
+// write fills the reserved file and gives it its name.
+func (r *Reserved) write(content []byte, mode fs.FileMode) error {
 	if _, err := r.p.WriteAt(content, 0); err != nil {
 		return failed("write", r.path, err)
 	}
@@ -69,11 +82,14 @@ func (r *Reserved) Commit(content []byte, mode fs.FileMode) error {
 	if err := r.p.give(Attributes{Mode: mode, UID: -1, GID: -1}); err != nil {
 		return failed("write", r.path, err)
 	}
-	if err := r.dir.named(r.p.temp, r.p.name, true); err != nil {
-		return err
-	}
-	return errors.Join(r.p.Close(), r.dir.Sync(), r.dir.Close())
+	return r.dir.named(r.p.temp, r.p.name, true)
 }
 
-// Discard gives the room back.
-func (r *Reserved) Discard() error { return errors.Join(r.p.Discard(), r.dir.Close()) }
+// Discard gives the room back. A file that has its name keeps it: a Commit of
+// which only the last part failed is not undone.
+func (r *Reserved) Discard() error {
+	if r.named {
+		return errors.Join(r.p.Close(), r.dir.Close())
+	}
+	return errors.Join(r.p.Discard(), r.dir.Close())
+}
