@@ -25,7 +25,9 @@ type Reading[T any] struct {
 // there is. Readings older than window, or that the new one does not follow
 // from (a reset, a restart, a device replaced), are dropped. It is false where
 // there is none.
-func Baseline[T any](m *Memory, key string, now Reading[T], least, window time.Duration, follows func(older, newer T) bool) (Reading[T], bool) {
+func Baseline[T any](
+	m *Memory, key string, now Reading[T], least, window time.Duration, follows func(older, newer T) bool,
+) (Reading[T], bool) {
 	kept, _ := Remembered[[]Reading[T]](m, key)
 	var usable []Reading[T]
 	for _, r := range kept {

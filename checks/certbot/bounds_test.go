@@ -61,7 +61,7 @@ func TestAFileOfCertbotBeyondItsBoundIsUnknown(t *testing.T) {
 			t.Fatal(problems)
 		}
 		res := checks.NewRunner(env, nil).Run(t.Context(), check)
-		if res.Level != c.want || c.want == checks.Unknown && (res.Class != checks.Limit || !strings.Contains(res.Err, "has more than 1 MiB")) {
+		if res.Level != c.want || c.want == checks.Unknown && (res.Class != checks.Limit || !strings.Contains(res.Err, "is larger than 1 MiB")) {
 			t.Errorf("%s: %v %v: %s %s", name, res.Level, res.Class, res.Note, res.Err)
 		}
 	}

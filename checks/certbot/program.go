@@ -37,7 +37,10 @@ func mark(token string) string {
 func (p place) renew(ctx context.Context, env checks.Env, l lineage, report func(what string), more ...string) (said, error) {
 	argv := []string{"certbot", "renew", "--cert-name", l.name, "--non-interactive", "--no-random-sleep-on-renew", "--user-agent-comment", mark(env.Token)}
 	argv = append(append(argv, p.flags()...), more...)
-	call := checks.Call{Argv: argv, Env: []string{"PYTHONUNBUFFERED=1"}, Live: &follower{out: env.Out, report: report}, Leave: true, Config: p.sources()}
+	call := checks.Call{
+		Argv: argv, Env: []string{"PYTHONUNBUFFERED=1"}, Live: &follower{out: env.Out, report: report},
+		Leave: true, Config: p.sources(),
+	}
 	if p.CA != "" {
 		call.Env = append(call.Env, "REQUESTS_CA_BUNDLE="+p.CA)
 	}

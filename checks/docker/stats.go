@@ -94,13 +94,16 @@ func stats(ctx context.Context, env checks.Env, args checks.Args) (checks.Findin
 // twice reads the counters of running containers, and once more after a pause
 // unless those of earlier runs are known. over is the time between the two; 0
 // if no container runs.
-func (s *Server) twice(ctx context.Context, env checks.Env, args checks.Args, all []inspected) (before, now map[string]usage, over time.Duration, err error) {
+func (s *Server) twice(
+	ctx context.Context, env checks.Env, args checks.Args, all []inspected,
+) (before, now map[string]usage, over time.Duration, err error) {
 	now, err = s.read(ctx, all)
 	if err != nil {
 		return nil, nil, 0, err
 	}
 	at := env.Now()
-	first, known := checks.Baseline(env.Memory, "usage", checks.Reading[map[string]usage]{At: at, Values: now}, leastData, mostSpan, comparable)
+	reading := checks.Reading[map[string]usage]{At: at, Values: now}
+	first, known := checks.Baseline(env.Memory, "usage", reading, leastData, mostSpan, comparable)
 	if before = first.Values; known {
 		over = at.Sub(first.At)
 	} else {

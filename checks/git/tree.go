@@ -145,7 +145,8 @@ func (t Tree) run(ctx context.Context, env checks.Env, args ...string) (checks.O
 	out, err := env.Exec(ctx, call)
 	var refused *owner.Refusal
 	if errors.As(err, &refused) {
-		return out, fmt.Errorf("project %s: git %s: %s is not of this user, for which git wants safe.directory (git config --global --add) and opsdeck: %w",
+		return out, fmt.Errorf("project %s: git %s: %s is not of this user, for which git wants safe.directory "+
+			"(git config --global --add) and opsdeck: %w",
 			t.Name, verb(args), t.Dir, err)
 	}
 	if err != nil {

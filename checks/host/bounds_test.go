@@ -15,7 +15,7 @@ func TestALockTableBeyondItsBoundIsUnknown(t *testing.T) {
 	other := "1: FLOCK  ADVISORY  WRITE 1 fd:00:7 0 EOF\n"
 	m.file("proc/locks", strings.Repeat(other, maxFile/len(other)+1))
 	res := m.preview(Upgrade, nil)
-	if res.Level != checks.Unknown || res.Class != checks.Limit || !strings.Contains(res.Err, "proc/locks has more than") {
+	if res.Level != checks.Unknown || res.Class != checks.Limit || !strings.Contains(res.Err, "proc/locks is larger than") {
 		t.Errorf("%v %v: %s", res.Level, res.Class, res.Err)
 	}
 }

@@ -105,7 +105,9 @@ func (p *page) findings() checks.Findings {
 func (p *page) close() { _ = p.dir.Close() }
 
 // folderSpec is by what the directory is known again.
-var folderSpec = fact.Spec{Name: "folder", Type: fact.Text, Optional: true, Doc: "device and inode of the directory of the flag or the snippet"}
+var folderSpec = fact.Spec{
+	Name: "folder", Type: fact.Text, Optional: true, Doc: "device and inode of the directory of the flag or the snippet",
+}
 
 func (p *page) folder() (fact.Fact, error) {
 	info, err := p.dir.Info()

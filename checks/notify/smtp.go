@@ -155,7 +155,10 @@ func (s *server) connect(ctx context.Context, env checks.Env) (client *smtp.Clie
 	if deadline, ok := ctx.Deadline(); ok {
 		err = conn.SetDeadline(deadline.Add(-slack))
 	}
-	stop := context.AfterFunc(ctx, func() { defer crash.Recover(); _ = conn.Close() }) // a conversation in flight ends with an error, which is reported
+	stop := context.AfterFunc(ctx, func() {
+		defer crash.Recover()
+		_ = conn.Close() // a conversation in flight ends with an error, which is reported
+	})
 	hangUp = func() {
 		stop()
 		_ = conn.Close() // said what was to say

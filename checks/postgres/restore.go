@@ -15,20 +15,26 @@ import (
 
 // RestoreTest proves a backup by using it.
 var RestoreTest = module(checks.Module{
-	Name:   "pg.restore_test",
-	Doc:    "Restores a dump into a new, empty database of a server that is not production, as a role that can do nothing but create databases, looks at what came of it, and drops it again",
+	Name: "pg.restore_test",
+	Doc: "Restores a dump into a new, empty database of a server that is not production, as a role that can do nothing " +
+		"but create databases, looks at what came of it, and drops it again",
 	Effect: checks.Reversible, Danger: 2, Repeatable: true,
 	Crash: "the server rolls back the restore; the scratch database stays, marked with the token in its name and comment, and is dropped by the next restore test" + givesUpSaid,
 	Params: []checks.Param{
 		{Name: "file", Type: checks.TextParam, Doc: "the dump: plain, gzipped, or of pg_dump's custom or directory format; instead of a set", Example: "/var/backups/lms/db_backup_20261123.sql.gz"},
-		{Name: "set", Type: checks.TextParam, Names: "backups", Doc: "backup set of the site file, whose newest file is restored; without it and without file the only one there is. The copy is made of the database that its template: names, which has the extensions that the role may not create; without one, of template0", Example: "db"},
+		{Name: "set", Type: checks.TextParam, Names: "backups", Example: "db",
+			Doc: "backup set of the site file, whose newest file is restored; without it and without file the only one there is. " +
+				"The copy is made of the database that its template: names, which has the extensions that the role may not " +
+				"create; without one, of template0"},
 		{Name: "database", Type: checks.TextParam, Doc: "name of the scratch database, which must not exist; opsdeck_verify_ and the token without it", Check: checkScratchName},
 		{Name: "min_tables", Type: checks.NumberParam, Default: 31.0, Doc: "tables that the copy must have at least"},
 		{Name: "min_rows", Type: checks.MapParam, Default: map[string]any{"users": 1}, Doc: "rows that tables must have at least", Example: "{users: 1, courses: 1}", Check: checkMinRows},
 		{Name: "newest", Type: checks.TextParam, Doc: "column that tells when a row was made; the age of the newest row is reported", Example: "audit_logs.created_at", Check: checkNewest},
 		{Name: "source", Type: checks.TextParam, Default: "main", Doc: "connection whose tables the copy is compared with; none: no comparison", Example: "main"},
 		{Name: "tolerance", Type: checks.PercentParam, Default: "80%", Doc: "share of the source's rows that a table of the copy must have at least"},
-		{Name: "extensions", Type: checks.TextsParam, Default: []string{onlooker}, Doc: "extensions that are left out of the copy, because nothing in it needs them; pg_stat_statements is left out in any case", Example: "[pageinspect]"},
+		{Name: "extensions", Type: checks.TextsParam, Default: []string{onlooker}, Example: "[pageinspect]",
+			Doc: "extensions that are left out of the copy, because nothing in it needs them; " +
+				"pg_stat_statements is left out in any case"},
 		{Name: "keep_on_failure", Type: checks.BoolParam, Default: false, Doc: "keeps the scratch database if the test fails, to look at it; it holds the dump's data"},
 	},
 	Facts: []fact.Spec{

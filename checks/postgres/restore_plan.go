@@ -52,7 +52,8 @@ type host struct {
 
 const hostSQL = `
 SELECT current_setting('server_version_num')::int, (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(),
-       rolname::text, session_user::text, rolcreatedb OR rolsuper, coalesce((SELECT setting FROM pg_settings WHERE name = 'data_directory'), '')
+       rolname::text, session_user::text, rolcreatedb OR rolsuper,
+       coalesce((SELECT setting FROM pg_settings WHERE name = 'data_directory'), '')
 FROM pg_roles WHERE rolname = current_user`
 
 // verifyConnection is the connection that gets the copy; never main unless the

@@ -58,7 +58,8 @@ func (p *restorePlan) harmlessRole(ctx context.Context) error {
 	if len(found) == 0 {
 		return nil
 	}
-	return checks.Failed(checks.Denied, "role %s at %s %s, and so would the code in a dump. Nothing was read. Restore as a role that can only create databases: %s; and name it in the dsn of connection %q",
+	return checks.Failed(checks.Denied, "role %s at %s %s, and so would the code in a dump. Nothing was read. "+
+		"Restore as a role that can only create databases: %s; and name it in the dsn of connection %q",
 		p.verify.Session, p.server.Target(), found[0].describe(p.verify.Session), rightRole, p.connection)
 }
 
@@ -99,7 +100,8 @@ SELECT 'the function ' || oid::regprocedure FROM pg_proc WHERE proname = ANY($1)
 UNION ALL
 SELECT 'the foreign server ' || srvname FROM pg_foreign_server WHERE has_server_privilege(session_user, oid, 'USAGE')
 UNION ALL
-SELECT 'the foreign-data wrapper ' || fdwname FROM pg_foreign_data_wrapper WHERE has_foreign_data_wrapper_privilege(session_user, oid, 'USAGE')
+SELECT 'the foreign-data wrapper ' || fdwname FROM pg_foreign_data_wrapper
+WHERE has_foreign_data_wrapper_privilege(session_user, oid, 'USAGE')
 UNION ALL
 SELECT 'the extension dblink, which connects to other servers' FROM pg_extension WHERE extname = 'dblink'`
 
@@ -113,6 +115,7 @@ func harmlessDatabase(ctx context.Context, session dedicated, name, user string)
 	if len(found) == 0 {
 		return nil
 	}
-	return checks.Failed(checks.Denied, "in database %s role %s may use %s, with which the code of a dump could leave its database: take it out, or revoke it from %s and from PUBLIC",
+	return checks.Failed(checks.Denied, "in database %s role %s may use %s, with which the code of a dump could leave its database: "+
+		"take it out, or revoke it from %s and from PUBLIC",
 		name, user, strings.Join(found[:min(3, len(found))], ", "), user)
 }

@@ -21,7 +21,8 @@ func (p *restorePlan) steps(found dumpFindings) []string {
 		lines = append(lines, fmt.Sprintf("drops %s, %s, left by %s, of %s", d.Name, fact.FormatBytes(float64(d.Size)), d.Token(), d.At().Format(time.RFC3339)))
 	}
 	return append(lines,
-		fmt.Sprintf("creates the database %s of %s at %s, at most %d sessions", p.scratch, orTemplate0(p.template), p.server.Target(), scratchSessions),
+		fmt.Sprintf("creates the database %s of %s at %s, at most %d sessions",
+			p.scratch, orTemplate0(p.template), p.server.Target(), scratchSessions),
 		fmt.Sprintf("restores into it with %s as %s, in one transaction, without owners and privileges", p.program, p.verify.User),
 		p.passedOver(),
 		"counts, checks indexes, and drops it again")

@@ -143,7 +143,9 @@ func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", 
 func (p *restorePlan) createScratch(ctx context.Context, env checks.Env, admin dedicated) error {
 	name := ident(p.scratch)
 	env.Printf("creating %s at %s", p.scratch, p.server.Target())
-	if err := admin.do(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s CONNECTION LIMIT %d", name, ident(cmp.Or(p.template, "template0")), scratchSessions)); err != nil {
+	create := fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s CONNECTION LIMIT %d",
+		name, ident(cmp.Or(p.template, "template0")), scratchSessions)
+	if err := admin.do(ctx, create); err != nil {
 		return fmt.Errorf("creating database %s: %w", p.scratch, err)
 	}
 	err := admin.do(ctx, "COMMENT ON DATABASE "+name+" IS "+quoteText(scratchComment(env.Token, p.scratch, clock(env))))

@@ -76,11 +76,15 @@ func (p *restorePlan) fitTemplate(ctx context.Context, env checks.Env) error {
 	case err != nil:
 		return err
 	case len(state) == 0:
-		return checks.Failed(checks.Missing, "the template database %s does not exist at %s: %s", p.template, p.server.Target(), templateSteps(p.template, nil))
+		return checks.Failed(checks.Missing, "the template database %s does not exist at %s: %s",
+			p.template, p.server.Target(), templateSteps(p.template, nil))
 	case !state[0].Clonable:
-		return checks.Failed(checks.Denied, "role %s may not copy the database %s: ALTER DATABASE %s IS_TEMPLATE true", p.verify.User, p.template, ident(p.template))
+		return checks.Failed(checks.Denied, "role %s may not copy the database %s: ALTER DATABASE %s IS_TEMPLATE true",
+			p.verify.User, p.template, ident(p.template))
 	case !state[0].Open:
-		return checks.Failed(checks.Denied, "role %s may not connect to the template database %s, so what it holds is not known: GRANT CONNECT ON DATABASE %s TO %s", p.verify.User, p.template, ident(p.template), ident(p.verify.User))
+		return checks.Failed(checks.Denied, "role %s may not connect to the template database %s, "+
+			"so what it holds is not known: GRANT CONNECT ON DATABASE %s TO %s",
+			p.verify.User, p.template, ident(p.template), ident(p.verify.User))
 	}
 	session, err := p.server.dedicated(ctx, env.Token, p.template)
 	if err != nil {
@@ -92,7 +96,8 @@ func (p *restorePlan) fitTemplate(ctx context.Context, env checks.Env) error {
 		return fmt.Errorf("looking at the template database %s: %w", p.template, err)
 	}
 	if len(content) > 0 {
-		return checks.Failed(checks.Denied, "the template database %s holds %s: a template for restore tests holds extensions alone", p.template, content[0])
+		return checks.Failed(checks.Denied, "the template database %s holds %s: a template for restore tests holds extensions alone",
+			p.template, content[0])
 	}
 	if p.installed, err = session.texts(ctx, installedSQL); err != nil {
 		return fmt.Errorf("looking at the template database %s: %w", p.template, err)

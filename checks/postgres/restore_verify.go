@@ -254,7 +254,8 @@ WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND n.nspname NOT 
 // amcheckSQL is the function, with its schema, if the role may call it.
 const amcheckSQL = `
 SELECT quote_ident(n.nspname) || '.bt_index_check' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'amcheck'
+JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'amcheck'
 WHERE p.proname = 'bt_index_check' AND p.pronargs = 1 AND has_function_privilege(p.oid, 'EXECUTE')`
 
 // amcheck reads every B-tree index, if the template has the extension and the
@@ -265,7 +266,8 @@ func (l look) amcheck(ctx context.Context, _ checks.Env) error {
 		return err
 	}
 	if len(functions) == 0 {
-		l.detail = append(l.detail, "indexes not checked: that takes a template with amcheck, and GRANT EXECUTE ON FUNCTION bt_index_check(regclass) TO "+ident(l.plan.verify.User)+" in it")
+		l.detail = append(l.detail, "indexes not checked: that takes a template with amcheck, and "+
+			"GRANT EXECUTE ON FUNCTION bt_index_check(regclass) TO "+ident(l.plan.verify.User)+" in it")
 		return nil
 	}
 	found, err := l.Query(ctx, btreesSQL)

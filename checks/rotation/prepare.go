@@ -98,7 +98,9 @@ func (r *rotation) ask(ctx context.Context) error {
 		return err
 	}
 	var said bytes.Buffer
-	out, err := r.env.Exec(ctx, checks.Call{Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20, Config: steering})
+	out, err := r.env.Exec(ctx, checks.Call{
+		Argv: append([]string{"logrotate", "-d"}, r.args...), Live: &said, Max: 4 << 20, Config: steering,
+	})
 	if err != nil { // also if it says more than it may
 		return fmt.Errorf("the debug run of logrotate: %w", err)
 	}

@@ -124,7 +124,9 @@ func run(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings
 	defer cancel()
 	var said bytes.Buffer
 	env.Printf("rotating %d logs", len(r.plan.due))
-	out, err := env.Exec(inner, checks.Call{Argv: append([]string{"logrotate", "-v"}, r.args...), Live: both(env.Out, &said), Leave: true, Config: steering})
+	out, err := env.Exec(inner, checks.Call{
+		Argv: append([]string{"logrotate", "-v"}, r.args...), Live: both(env.Out, &said), Leave: true, Config: steering,
+	})
 	if err != nil {
 		return checks.Findings{}, fmt.Errorf("logrotate: %w", err)
 	}

@@ -25,7 +25,9 @@ func Peer(conn *net.UnixConn, accepted time.Duration) (runbooks.Actor, error) {
 
 // peer is Peer with the way to the peer's process, and with the place where
 // processes are looked at.
-func peer(conn *net.UnixConn, accepted time.Duration, hold func(socket int, cred unix.Ucred) (int, error), in proc) (runbooks.Actor, error) {
+func peer(
+	conn *net.UnixConn, accepted time.Duration, hold func(socket int, cred unix.Ucred) (int, error), in proc,
+) (runbooks.Actor, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return runbooks.Actor{}, fmt.Errorf("looking at the peer: %w", err)

@@ -264,7 +264,8 @@ func Of(run runbooks.Run, o Options) Report {
 		Period: run.Opened.Period, State: run.State, Level: run.Level(), Reason: run.Reason, Rehearsal: run.Opened.Rehearsal,
 		Opened: run.OpenedAt, OpenedBy: personOf(run.OpenedBy), Driver: personOf(run.Driver),
 		Document: run.Opened.Path, DocumentSHA: run.Opened.Hash.String(), Version: run.Opened.Version,
-		Notes: remarksOf(run.Notes.List()), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures), Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window), Absences: absencesOf(run.Absences.List()),
+		Notes: remarksOf(run.Notes.List()), Exhibits: exhibitsOf(run.Exhibits), Signatures: remarksOf(run.Signatures),
+		Aborting: remarkOf(run.Aborting), Window: remarkOf(run.Window), Absences: absencesOf(run.Absences.List()),
 		Head: o.Head, HeadHash: o.HeadHash.String(), HeadWords: Words(o.HeadHash), Verified: o.Verified, MadeAt: o.Now, MadeBy: o.Version,
 		BudgetMs: ms(o.Budget), Host: run.OpenedBy.Host, Due: instant(run.Opened.Due), Overdue: instant(run.Opened.Overdue), InWindow: o.InWindow,
 	}
@@ -310,7 +311,8 @@ func itemOf(it runbooks.ItemRun, o Options) Item {
 	out := Item{
 		ID: it.ID, Title: it.Title, Group: it.Group, Kind: it.Kind, Module: it.Use, Danger: it.Danger, Guide: it.Guide, State: it.State,
 		Choice: it.Choice, Late: it.Late.Len(), Skipped: remarkOf(it.Skip), Override: remarkOf(it.Override), Seen: remarkOf(it.Ack),
-		Barred: remarksOf(it.Barred.List()), Notes: remarksOf(it.Notes.List()), Exhibits: exhibitsOf(it.Exhibits), Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
+		Barred: remarksOf(it.Barred.List()), Notes: remarksOf(it.Notes.List()), Exhibits: exhibitsOf(it.Exhibits),
+		Signatures: remarksOf(it.Signatures), EstimateMs: ms(o.Estimates[it.ID]),
 	}
 	for a := range it.Attempts.All() {
 		out.Attempts = append(out.Attempts, attemptOf(a))
@@ -417,7 +419,8 @@ func toldApart(a runbooks.Attempt) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("no login is set behind %s and %s: they count as different people by their user ids alone", a.Confirmed.Actor.Name, strings.Join(names, ", "))
+	return fmt.Sprintf("no login is set behind %s and %s: they count as different people by their user ids alone",
+		a.Confirmed.Actor.Name, strings.Join(names, ", "))
 }
 
 func careful(line string) (string, bool) {

@@ -112,7 +112,8 @@ func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices
 		Monitor: monitor,
 		Panes:   []pane.Spec{panes.System, panes.Services, panes.Database(w.forbids), checklist.Spec(desk)},
 		Theme:   theme.New(lipgloss.NewRenderer(os.Stdout), options),
-		Host:    who.Host, Site: w.site.Name, SiteFile: absolute(w.site.Path), User: who.String(), ReadOnly: w.mayNotAct() != "", Zone: w.site.Zone,
+		Host:    who.Host, Site: w.site.Name, SiteFile: absolute(w.site.Path), User: who.String(),
+		ReadOnly: w.mayNotAct() != "", Zone: w.site.Zone,
 		Notices: notices, Log: log, LogPath: logPath, Env: p.Env,
 	}
 }

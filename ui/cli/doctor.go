@@ -94,7 +94,8 @@ func (p *program) examineSite(w *world) []finding {
 func examineOwners() []finding {
 	var found []finding
 	if os.Geteuid() == 0 {
-		found = append(found, finding{checks.OK, "user", "root, which is not needed: what a check lacks as another user is named here, with how to get it",
+		found = append(found, finding{checks.OK, "user",
+			"root, which is not needed: what a check lacks as another user is named here, with how to get it",
 			"opsdeck init --system says how opsdeck gets a user of its own"})
 	}
 	rule, err := owner.Current()

@@ -21,8 +21,9 @@ func (p *program) examineSignatures(ctx context.Context, w *world) []finding {
 	}
 	switch who := identity.Current(); who.LoginState {
 	case runbooks.LoginUnset:
-		return []finding{{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person; no login is set behind %s, so people are told apart "+
-			"by their user ids alone, and only %[2]s and root reach this supervisor", needing, who.Name), "opsdeck init --system"}}
+		return []finding{{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person; no login is set behind %s, "+
+			"so people are told apart by their user ids alone, and only %[2]s and root reach this supervisor",
+			needing, who.Name), "opsdeck init --system"}}
 	case runbooks.LoginUnreadable:
 		return []finding{noLogins(needing, who)}
 	}
@@ -38,7 +39,8 @@ func (p *program) signaturesFar(ctx context.Context, w *world, needing int) find
 	case err != nil:
 		return finding{checks.Unknown, "signatures", says + "; what it can read of logins is not known: " + err.Error(), ""}
 	case you.LoginState == runbooks.LoginUnset:
-		return finding{checks.OK, "signatures", says + "; no login is set behind " + you.Name + ", so people without one are told apart by their user ids alone", ""}
+		return finding{checks.OK, "signatures", says + "; no login is set behind " + you.Name +
+			", so people without one are told apart by their user ids alone", ""}
 	case you.LoginState == runbooks.LoginUnreadable:
 		return noLogins(needing, you)
 	}
@@ -46,8 +48,9 @@ func (p *program) signaturesFar(ctx context.Context, w *world, needing int) find
 }
 
 func noLogins(needing int, who runbooks.Actor) finding {
-	return finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, and the login of %s cannot be read (%s): it counts as no signature",
-		needing, who.Name, who.LoginWhy), "let the supervisor read /proc/PID/loginuid: a kernel with audit, and /proc without hidepid"}
+	return finding{checks.Warn, "signatures", fmt.Sprintf("%d items want a second person, "+
+		"and the login of %s cannot be read (%s): it counts as no signature", needing, who.Name, who.LoginWhy),
+		"let the supervisor read /proc/PID/loginuid: a kernel with audit, and /proc without hidepid"}
 }
 
 // needingSignatures counts the items of the shelf that one person alone cannot

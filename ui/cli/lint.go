@@ -71,7 +71,9 @@ func (p *program) lint(path string) ([]markdown.Diagnostic, error) {
 		source, err := readSteering(path)
 		var refused *owner.Refusal
 		if errors.As(err, &refused) {
-			return []markdown.Diagnostic{{File: path, Line: 1, Col: 1, Severity: markdown.Error, Code: "owner", Msg: refused.Cause(), Hint: refused.Remedy}}, nil
+			return []markdown.Diagnostic{{
+				File: path, Line: 1, Col: 1, Severity: markdown.Error, Code: "owner", Msg: refused.Cause(), Hint: refused.Remedy,
+			}}, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the runbook: %w", err)

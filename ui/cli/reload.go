@@ -136,7 +136,8 @@ func (p *program) examineSiteFile(ctx context.Context, w *world) []finding {
 	if err != nil || theirs.Hash == "" || theirs.Hash == ours.Hash {
 		return nil // one that does not answer has its own finding
 	}
-	says := fmt.Sprintf("the supervisor goes by %s %s, here it is %s %s", theirs.Path, runbooks.ShortHash(theirs.Hash), ours.Path, runbooks.ShortHash(ours.Hash))
+	says := fmt.Sprintf("the supervisor goes by %s %s, here it is %s %s",
+		theirs.Path, runbooks.ShortHash(theirs.Hash), ours.Path, runbooks.ShortHash(ours.Hash))
 	if theirs.Problem != "" {
 		says += ": it cannot use the new one, " + theirs.Problem
 	}

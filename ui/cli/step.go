@@ -104,7 +104,8 @@ func (p *program) act(ctx context.Context, w *world, in step.Intent, own checks.
 	case again.Level != checks.OK:
 		return refused(in, w.redact, fmt.Errorf("looking again just before: %s", again.Err)), false
 	case again.Fingerprint != in.Fingerprint:
-		return refused(in, w.redact, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s", in.Fingerprint, again.Fingerprint)), false
+		return refused(in, w.redact, fmt.Errorf("the target is not the one that was previewed: it was %s, it is %s",
+			in.Fingerprint, again.Fingerprint)), false
 	}
 	return w.runner.Act(ctx, check, own), true
 }

@@ -54,14 +54,16 @@ func (p *program) printSystem(w io.Writer, siteName string) error {
 			"install -d -o root -g opsdeck -m 0750 /etc/opsdeck/runbooks\ninstall -o root -g opsdeck -m 0640 RUNBOOK.md /etc/opsdeck/runbooks/RUNBOOK.md"},
 		{"Its socket, as a line of that file. Decks and headless commands of all members use it.",
 			"supervisor: {socket: " + socketOfSystem + "}"},
-		{"The folder for the locks on targets, as a line of /etc/tmpfiles.d/opsdeck.conf. With it the\nsupervisor, root and all members of the group exclude each other, at this site and at others.",
+		{"The folder for the locks on targets, as a line of /etc/tmpfiles.d/opsdeck.conf. With it the\n" +
+			"supervisor, root and all members of the group exclude each other, at this site and at others.",
 			lock.TmpfilesLine},
 		{"The service, as /etc/systemd/system/opsdeck.service:",
 			strings.TrimRight(fmt.Sprintf(systemUnit, siteName, "/usr/local/bin/opsdeck"), "\n")},
 		{"What actions need beyond its own rights, as exact commands in /etc/sudoers.d/opsdeck,\nfor example:",
 			"opsdeck ALL=(root) NOPASSWD: /usr/sbin/nginx -s reload"},
 		{"Start it, and look. Who was added to the group logs in again. Only its own user can verify\nthe record.",
-			"systemd-tmpfiles --create /etc/tmpfiles.d/opsdeck.conf\nsystemctl daemon-reload\nsystemctl enable --now opsdeck\nopsdeck doctor\nsudo -u opsdeck opsdeck verify --state /var/lib/opsdeck"},
+			"systemd-tmpfiles --create /etc/tmpfiles.d/opsdeck.conf\nsystemctl daemon-reload\n" +
+				"systemctl enable --now opsdeck\nopsdeck doctor\nsudo -u opsdeck opsdeck verify --state /var/lib/opsdeck"},
 	}
 	fmt.Fprintf(w, "How %s gets a supervisor of its own, so that nobody who walks a run can edit its\nrecord, and a second person can sign under their own login. Nothing was changed.\n", siteName)
 	for i, s := range steps {

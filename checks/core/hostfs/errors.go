@@ -15,7 +15,7 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s has more than %s, and is not read in part", e.Path, size(e.Limit))
+	return fmt.Sprintf("%s is larger than %s, and is not read in part", e.Path, size(e.Limit))
 }
 
 // A KindError is an entry that is something else than what was asked for, such
