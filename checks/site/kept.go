@@ -55,7 +55,11 @@ func (p *builder) kept(n ast.Node) {
 func (p *builder) loginDSN(to *string, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		text := p.text(n, what)
-		if _, err := pgconn.ParseConfig(text); err != nil || passwordIn(text) != "" {
+		password, secrets := dsnSecrets(dsnSettings(text))
+		for _, s := range secrets {
+			p.secret(s)
+		}
+		if _, err := pgconn.ParseConfig(text); err != nil || password != "" {
 			p.at(n, Error, codeWrongType, what+" is not a connection string without a password", "write host=db.example.com dbname=lms sslmode=verify-full")
 			return
 		}

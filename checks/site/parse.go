@@ -162,42 +162,29 @@ func (p *builder) dsn(c *checks.Connection, what string) func(ast.Node) {
 			p.withhold(n, refused.Cause(), refused.Remedy)
 			return
 		}
+		settings := dsnSettings(text)
+		given, secrets := dsnSecrets(settings)
+		for _, s := range secrets {
+			p.secret(s)
+		}
 		config, err := pgconn.ParseConfig(text)
 		if err != nil {
 			p.at(n, Error, codeWrongType, what+" is not a PostgreSQL connection string", "write postgres://user@host/database or host=… user=… dbname=…")
 			return
 		}
+		p.secret(config.Password) // wherever pgconn has it from: PGPASSWORD, a password file
 		c.DSN = text
-		if given := passwordIn(text); given != "" {
-			p.secret(given)
-			p.at(n, Warning, codeSecret, what+" has a password in it", "write it as password: ${file:/path}")
-			c.DSN = withoutPassword(text)
-			c.Password = checks.NewSecret(config.Password)
+		if given == "" {
+			return
 		}
-	}
-}
-
-func passwordIn(dsn string) string {
-	if u, err := url.Parse(dsn); err == nil && u.User != nil {
-		password, _ := u.User.Password()
-		return password
-	}
-	for _, word := range strings.Fields(dsn) {
-		if value, ok := strings.CutPrefix(word, "password="); ok {
-			return strings.Trim(value, "'")
+		if given != config.Password {
+			p.at(n, Error, codeSecret, what+" has more than one password in it", "write it as password: ${file:/path}")
+			return
 		}
+		p.at(n, Warning, codeSecret, what+" has a password in it", "write it as password: ${file:/path}")
+		c.DSN = withoutPassword(text, settings)
+		c.Password = checks.NewSecret(config.Password)
 	}
-	return ""
-}
-
-func withoutPassword(dsn string) string {
-	if u, err := url.Parse(dsn); err == nil && u.User != nil {
-		u.User = url.User(u.User.Username())
-		return u.String()
-	}
-	words := strings.Fields(dsn)
-	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "password=") })
-	return strings.Join(words, " ")
 }
 
 func (p *builder) address(to *string, what string) func(ast.Node) {
