@@ -111,7 +111,7 @@ func (t Tree) free(ctx context.Context, env checks.Env, name string) (string, er
 // goTo checks a branch out: main as the remote has it, or a new one from there.
 func (t Tree) goTo(ctx context.Context, env checks.Env, branch string) error {
 	tracking := t.Remote + "/" + t.Main
-	steps := [][]string{{"fetch", "--quiet", "--no-tags", t.Remote, "+refs/heads/" + t.Main + ":refs/remotes/" + tracking}}
+	steps := [][]string{{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", t.Remote, "+refs/heads/" + t.Main + ":refs/remotes/" + tracking}}
 	if branch != t.Main {
 		steps = append(steps, []string{"switch", "--quiet", "--no-track", "-c", branch, tracking})
 	} else {

@@ -81,7 +81,7 @@ func (t Tree) changed(ctx context.Context, env checks.Env, args checks.Args) (fi
 	if err != nil {
 		return nil, nil, err
 	}
-	said, err := t.ask(ctx, env, "-C", t.Top, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+	said, err := t.ask(ctx, env, "-C", t.Top, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", ownFiles)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,6 +156,6 @@ func probeCommit(ctx context.Context, env checks.Env, args checks.Args) (checks.
 		if err != nil || !in {
 			return false, err
 		}
-		return t.holds(ctx, env, append([]string{"-C", t.Top, "--literal-pathspecs", "diff", "--quiet", "HEAD", "--"}, strings.Split(files, "\n")...)...)
+		return t.holds(ctx, env, append([]string{"-C", t.Top, "--literal-pathspecs", "diff", "--quiet", ownFiles, "HEAD", "--"}, strings.Split(files, "\n")...)...)
 	})
 }

@@ -32,7 +32,7 @@ var Push = module(checks.Module{
 	Run: func(ctx context.Context, env checks.Env, args checks.Args) (checks.Findings, error) {
 		return each(ctx, env, args, func(t Tree) error {
 			env.Printf("%s: pushing %s (%s) to %s", t.Name, t.Branch, short(t.Head), t.Remote)
-			_, err := t.git(ctx, env, "push", "--quiet", "--no-force-with-lease", t.Remote, t.Head+":refs/heads/"+t.Branch)
+			_, err := t.git(ctx, env, "push", "--quiet", "--no-recurse-submodules", "--no-force-with-lease", t.Remote, t.Head+":refs/heads/"+t.Branch)
 			return err
 		})
 	},

@@ -37,7 +37,7 @@ func (t Tree) bring(ctx context.Context, env checks.Env, branch, head string) er
 	if err != nil || here.Code == 0 {
 		return err
 	}
-	_, err = t.git(ctx, env, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", t.Remote, "refs/heads/"+branch)
+	_, err = t.git(ctx, env, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--refmap=", t.Remote, "refs/heads/"+branch)
 	return err
 }
 
@@ -56,12 +56,12 @@ func (t Tree) merged(ctx context.Context, env checks.Env, commit, into string) (
 	if err != nil {
 		return false, err
 	}
-	names, err := t.ask(ctx, env, "diff", "--name-only", "-z", base, commit)
+	names, err := t.ask(ctx, env, "diff", "--name-only", "-z", ownFiles, base, commit)
 	if err != nil {
 		return false, err
 	}
 	files := strings.Split(strings.TrimRight(names, "\x00"), "\x00")
-	return t.holds(ctx, env, append([]string{"-C", t.Top, "--literal-pathspecs", "diff", "--quiet", commit, into, "--"}, files...)...)
+	return t.holds(ctx, env, append([]string{"-C", t.Top, "--literal-pathspecs", "diff", "--quiet", ownFiles, commit, into, "--"}, files...)...)
 }
 
 // short is a commit as people write it.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -29,6 +30,18 @@ type Tree struct {
 
 const maxDirty = 20
 
+// ownFiles has a comparison stop at a submodule's commit. To look for changed
+// files in it git would start itself there, by the submodule's configuration,
+// and so run filters that are not held to the rule of ownership.
+const ownFiles = "--ignore-submodules=dirty"
+
+// stayOut keeps each git in the repository's own files. What .gitmodules says
+// counts more than these; the commands that heed it have an option besides.
+var stayOut = []string{
+	"-c", "submodule.recurse=false", "-c", "diff.ignoreSubmodules=dirty",
+	"-c", "fetch.recurseSubmodules=false", "-c", "push.recurseSubmodules=no",
+}
+
 // Look says how a project's repository stands. A directory without one and a
 // repository that git does not trust are errors.
 func Look(ctx context.Context, env checks.Env, p checks.Project) (Tree, error) {
@@ -47,7 +60,7 @@ func Look(ctx context.Context, env checks.Env, p checks.Project) (Tree, error) {
 	if t.Branch, err = t.ask(ctx, env, "branch", "--show-current"); err != nil {
 		return t, err
 	}
-	status, err := t.ask(ctx, env, "status", "--porcelain=v1", "--untracked-files=normal")
+	status, err := t.ask(ctx, env, "status", "--porcelain=v1", "--untracked-files=normal", ownFiles)
 	if err != nil {
 		return t, err
 	}
@@ -139,7 +152,7 @@ func (t Tree) run(ctx context.Context, env checks.Env, args ...string) (checks.O
 		return checks.Output{}, fmt.Errorf("project %s: git %s: %w", t.Name, verb(args), err)
 	}
 	call := checks.Call{
-		Argv: append([]string{"git"}, args...), Dir: t.Dir, Config: steering,
+		Argv: slices.Concat([]string{"git"}, stayOut, args), Dir: t.Dir, Config: steering,
 		Env: []string{"GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_EDITOR=false", "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=10", "LC_ALL=C"},
 	}
 	out, err := env.Exec(ctx, call)
@@ -192,7 +205,7 @@ func lastLines(text string) string {
 // Differs names those of a project's files that differ from the last commit,
 // or that nobody added.
 func (t Tree) Differs(ctx context.Context, env checks.Env, names ...string) ([]string, error) {
-	said, err := t.ask(ctx, env, append([]string{"--literal-pathspecs", "status", "--porcelain=v1", "--"}, names...)...)
+	said, err := t.ask(ctx, env, append([]string{"--literal-pathspecs", "status", "--porcelain=v1", ownFiles, "--"}, names...)...)
 	if err != nil || said == "" {
 		return nil, err
 	}
