@@ -85,12 +85,12 @@ func (t *tally) notUnderstood() string {
 	case t.future > 0:
 		return fmt.Sprintf("%d lines are dated more than %s ahead of now: check the zone of the log source and the clock, first %q",
 			t.future, fact.FormatDuration(futureMargin), t.futureLine)
-	case !t.levelled:
-		return "" // no level was asked for, or none is named at all
-	case t.unlevelled*100 > t.parsed*(100-levelFloor):
+	case t.levelled && t.unlevelled*100 > t.parsed*(100-levelFloor):
 		return fmt.Sprintf("%d of %d records name no level that is known: give a pattern, first %q", t.unlevelled, t.parsed, t.levelless)
 	case t.hidden != "":
 		return fmt.Sprintf("a record names no level but mentions an error: %q", t.hidden)
+	case !t.levelled && t.unlevelled > 0: // none is counted where no level was asked for
+		return fmt.Sprintf("none of %d records names a level that is known, first %q", t.unlevelled, t.levelless)
 	}
 	return ""
 }

@@ -112,6 +112,41 @@ func TestAnOKNeedsALogThatWasUnderstood(t *testing.T) {
 	}
 }
 
+// TestNoErrorsOfAServiceNeedLevels: where no record names one, 0 errors are not
+// known to be none; what was found in the records still counts.
+func TestNoErrorsOfAServiceNeedLevels(t *testing.T) {
+	t.Parallel()
+	compose := func(text, rule string) checks.Result {
+		env := checks.Env{
+			Now: func() time.Time { return benchNow }, Site: checks.SiteFacts{Connections: []checks.Connection{{Kind: "docker", Name: "main"}}},
+			Handle: func(string, string) (checks.Handle, error) { return engine{text}, nil },
+		}
+		c, problems := checks.NewCheck(Compose, "c", map[string]any{"service": "pay"}, checks.Rules{Fail: checks.Rule{Text: rule}})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return checks.NewRunner(env, nil).Run(t.Context(), c)
+	}
+	lines := func(n int, said string) string {
+		return strings.Repeat(benchNow.Add(-time.Hour).Format(time.RFC3339Nano)+" "+said+"\n", n)
+	}
+	for name, tt := range map[string]struct {
+		text, rule string
+		level      checks.Level
+		says       string
+	}{
+		"errors without a level":          {lines(250, "payment: error while charging"), "errors > 10", checks.Unknown, "mentions an error"},
+		"nothing of a level":              {lines(3, "payment: charging"), "errors > 10", checks.Unknown, "none of 3 records names a level"},
+		"a level in each":                 {lines(3, "[info]: charging"), "errors > 10", checks.OK, ""},
+		"nothing of a level, but a match": {lines(3, "connect ECONNREFUSED db:5432"), "matches > 0", checks.Crit, ""},
+		"no record":                       {"", "errors > 10", checks.OK, ""},
+	} {
+		if res := compose(tt.text, tt.rule); res.Level != tt.level || !strings.Contains(res.Err, tt.says) {
+			t.Errorf("%s: %v %q, want %v %q", name, res.Level, res.Err, tt.level, tt.says)
+		}
+	}
+}
+
 // TestAFileWithoutADatedLineIsNotSilence: a trace alone, or NULs alone.
 func TestAFileWithoutADatedLineIsNotSilence(t *testing.T) {
 	t.Parallel()
