@@ -260,6 +260,9 @@ func TestWhatCannotBeReadIsNeverTakenForNothing(t *testing.T) {
 
 func TestCrontabsOfOthersAreNamedAsNotRead(t *testing.T) {
 	if os.Getuid() != 0 {
+		if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
+			t.Fatal("giving up permissions needs root")
+		}
 		t.Skip("giving up permissions needs root")
 	}
 	root := tree(t, map[string]string{"var/spool/cron/crontabs/root": "0 2 * * * x\n"})

@@ -103,6 +103,9 @@ func TestOnlyLinksOfRootAndTheUserLeadToAFolder(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if os.Geteuid() != 0 {
+		if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
+			t.Fatal("only root can make a link of another user")
+		}
 		t.Skip("only root can make a link of another user")
 	}
 	if err := os.Lchown(filepath.Join(dir, "rel"), 65534, 65534); err != nil {

@@ -42,6 +42,9 @@ func TestAServerOfSomebodyElseIsNotStarted(t *testing.T) {
 		"a folder that any user may write": func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o777) },
 		"a program of another user": func(t *testing.T, dir string) error {
 			if os.Getuid() != 0 {
+				if os.Getenv("OPSDECK_REQUIRE_REAL") == "1" {
+					t.Fatal("only root can give a file away")
+				}
 				t.Skip("only root can give a file away")
 			}
 			return os.Chown(filepath.Join(dir, "initdb"), 65534, 65534)
