@@ -64,7 +64,13 @@ func (s *server) serve(ctx context.Context, conn *net.UnixConn, accepted time.Du
 	}
 	defer s.dismiss(c)
 	s.tasks.Go(func() { defer crash.Recover(); c.write() })
-	if err := s.greet(c, in); err != nil {
+	err = s.greet(c, in)
+	if errors.Is(err, errReplaced) {
+		s.o.Log.Info("this supervisor ends", "why", err)
+		s.end()
+		return
+	}
+	if err != nil {
 		s.o.Log.Warn("a client did not introduce itself", "error", err)
 		return
 	}
@@ -207,6 +213,9 @@ func (s *server) greet(c *client, in *reader) error {
 		return err
 	}
 	s.meet(h.Site)
+	if c.own && s.replaceable(h.Site) {
+		return errReplaced // the connection ends, and the client starts another one
+	}
 	file, _ := s.file()
 	c.answer(f.ID, welcome{Protocol: protocol, Version: s.o.Version, PID: os.Getpid(), You: c.who, Site: file}, nil)
 	return nil

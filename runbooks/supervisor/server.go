@@ -81,6 +81,7 @@ type Unsettled struct {
 type server struct {
 	o     Options
 	ends  <-chan struct{} // closed when the supervisor is to end
+	end   context.CancelFunc
 	tasks sync.WaitGroup
 
 	turning chan struct{} // clients that are being told that there is no place
@@ -122,12 +123,12 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{
-		o: o, ends: ctx.Done(), clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now(),
+		o: o, ends: ctx.Done(), end: cancel, clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now(),
 		turning: make(chan struct{}, ownerPlaces), pace: pace{}, adopted: make(chan struct{}),
 	}
 	s.tasks.Go(func() { defer crash.Recover(); defer close(s.adopted); s.adopt(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.accept(ctx, listener) })
-	s.tasks.Go(func() { defer crash.Recover(); s.retire(ctx, cancel) })
+	s.tasks.Go(func() { defer crash.Recover(); s.retire(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.watchClock(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.heal(ctx) })
 	ready()
@@ -186,7 +187,7 @@ func (s *server) accept(ctx context.Context, l *net.UnixListener) {
 }
 
 // retire ends the supervisor when there has been nothing to do for a while.
-func (s *server) retire(ctx context.Context, end context.CancelFunc) {
+func (s *server) retire(ctx context.Context) {
 	tick := time.NewTicker(max(s.o.Idle/20, 10*time.Millisecond))
 	defer tick.Stop()
 	for {
@@ -196,15 +197,16 @@ func (s *server) retire(ctx context.Context, end context.CancelFunc) {
 		case <-tick.C:
 		}
 		s.mu.Lock()
-		if len(s.clients) > 0 || len(s.runs) > 0 || s.adopting() {
+		needed := len(s.clients) > 0 || len(s.runs) > 0 || s.adopting()
+		if needed {
 			s.touched = time.Now()
 		}
 		idle := time.Since(s.touched)
 		s.mu.Unlock()
 		_, gone := os.Stat(s.o.Dir)
-		if idle >= s.o.Idle || errors.Is(gone, fs.ErrNotExist) {
+		if idle >= s.o.Idle || errors.Is(gone, fs.ErrNotExist) || !needed && s.siteGone() {
 			s.o.Log.Info("nothing left to do", "idle", idle)
-			end()
+			s.end()
 			return
 		}
 	}

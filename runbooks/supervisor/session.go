@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -55,11 +56,15 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	if c.Start == nil {
 		return nil, c.unreachable(err)
 	}
-	if startErr := c.Start(ctx); startErr != nil && !errors.Is(startErr, ErrServed) {
-		return nil, startErr
-	}
+	started := false
 	var last error
 	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if !started || !Serves(filepath.Dir(c.Socket)) { // again if one that was about to end was in the way
+			if startErr := c.Start(ctx); startErr != nil && !errors.Is(startErr, ErrServed) {
+				return nil, startErr
+			}
+			started = true
+		}
 		if l, last = c.dial(ctx); last == nil {
 			return l, nil
 		}

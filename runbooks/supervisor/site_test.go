@@ -2,6 +2,8 @@ package supervisor_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +41,8 @@ func (f *siteFile) reload() {
 // TestNothingBeginsUnderTheWrongSiteFile: a client that has another file has
 // the supervisor look again; if that does not make them one, it hears why.
 func TestNothingBeginsUnderTheWrongSiteFile(t *testing.T) {
-	const path = "/etc/opsdeck/opsdeck.yaml"
+	path := filepath.Join(t.TempDir(), "opsdeck.yaml")
+	must(t, os.WriteFile(path, nil, 0o600)) // a supervisor whose file is gone makes room for the client's
 	old, edited := supervisor.SiteFile{Path: path, Hash: "11111111aaaa"}, supervisor.SiteFile{Path: path, Hash: "22222222bbbb"}
 	f := &siteFile{now: old, edited: old}
 	h := newHouse(t)

@@ -58,6 +58,7 @@ type wireError struct {
 	Driver *runbooks.Actor `json:"driver,omitempty"`
 	Site   *SiteFile       `json:"site,omitempty"`
 	PID    int             `json:"pid,omitempty"`
+	Work   string          `json:"work,omitempty"` // what kept a supervisor from making room for the client's site file
 }
 
 // codes name the errors that clients tell apart. It is never written to.
@@ -81,7 +82,7 @@ func toWire(err error) *wireError {
 	}
 	var other *SiteError
 	if errors.As(err, &other) {
-		w.Code, w.Site, w.PID = "site", &other.Theirs, other.PID
+		w.Code, w.Site, w.PID, w.Work = "site", &other.Theirs, other.PID, other.Work
 	}
 	var held *journal.Held
 	if errors.As(err, &held) {
@@ -111,7 +112,7 @@ func fromWire(w *wireError) error {
 	case w.Code == "driven" && w.Driver != nil:
 		return &runbooks.DrivenError{Driver: *w.Driver, Since: w.Since}
 	case w.Code == "site" && w.Site != nil:
-		return &SiteError{Theirs: *w.Site, PID: w.PID}
+		return &SiteError{Theirs: *w.Site, PID: w.PID, Work: w.Work}
 	case w.Code == "held":
 		return &remoteError{w.Text, &journal.Held{}}
 	case w.Code == "not-ready":
