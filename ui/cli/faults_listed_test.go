@@ -32,7 +32,7 @@ var faults = map[string][]string{
 	"DST nights, missing and repeated hours, zones":                     {"TestNightsOnWhichClocksChange", "TestBudgetCountsElapsedTimeOnTheAutumnNight"},
 	"the wall clock set back and forward":                               {"TestAClockThatIsSetChangesNoOrderAndNoDuration", "TestAWatchLastsAsLongAsItSaysWhateverTheClockIsSetTo", "TestAFreshnessIsAnAgeWhateverTheClockIsSetTo"},
 	"two engineers on one run":                                          {"TestTwoEngineersOneDriver", "TestEightClientsBeginAnActionOnce", "TestWhatIsDoneInOneDeckIsSeenInEveryOther"},
-	"two runs on one target":                                            {"TestTwoRunsDoNotWorkAtOneTarget", "TestATargetHasOneHolderWhoSaysWhoItIs"},
+	"two runs on one target":                                            {"TestTwoRunsDoNotWorkAtOneTarget", "TestATargetHasOneHolderWhoIsNamed"},
 	"a second person under another login, and one who only claims it":   {"TestTwoPeopleAtAnInstalledSupervisor", "TestWhatAConfirmationNeeds", "TestTwoPeopleAreTwoOnlyByTheKernelsWord"},
 	"database away, out of slots, behind a pooler, a standby":           {"TestConnectionsFromFewToFull", "TestAStandbyIsRefused", "TestActingRefusesAPooler"},
 	"a database that is slow to cancel":                                 {"TestCancellingADeedCancelsItAtTheServer", "TestCancelledVacuumFullLeavesTheTableAsItWas"},
