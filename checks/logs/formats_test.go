@@ -142,6 +142,21 @@ var writers = []writer{
 	{"script", func(at time.Time, level string, i int) string {
 		return fmt.Sprintf("=== %s: %s ===", upper(level), at.Format(time.UnixDate))
 	}},
+	{"level in colour", func(at time.Time, level string, i int) string {
+		return fmt.Sprintf("%s \x1b[3%dm%s\x1b[39m course %d", at.Format("2006-01-02T15:04:05.000Z"), i%3, upper(level), i)
+	}},
+	{"winston in colour", func(at time.Time, level string, i int) string {
+		return fmt.Sprintf("%s [\x1b[1;31m%s\x1b[0m]: course %d", at.Format("2006-01-02 15:04:05"), level, i)
+	}},
+	{"stamp in colour", func(at time.Time, level string, i int) string {
+		return fmt.Sprintf("\x1b[90m%s\x1b[0m \x1b[31m%s\x1b[0m course %d", at.Format("2006-01-02T15:04:05.000Z"), short(level), i)
+	}},
+	{"indented", func(at time.Time, level string, i int) string {
+		return fmt.Sprintf("%s%s %s course %d", []string{"  ", "", "\t"}[i%3], at.Format("2006-01-02 15:04:05"), upper(level), i)
+	}},
+	{"json, indented", func(at time.Time, level string, i int) string {
+		return fmt.Sprintf(`%s{"time":%q,"level":%q,"msg":"course %d"}`, []string{" ", "", "  "}[i%3], at.Format(time.RFC3339), level, i)
+	}},
 	{"bare", func(at time.Time, level string, i int) string {
 		return fmt.Sprintf("%s %s course %d", at.Format("2006-01-02 15:04:05"), level, i)
 	}},
@@ -164,6 +179,7 @@ var between = []string{
 	"", "    at run (/srv/app.js:3:5)", "TypeError: x is not a function", "\tat a.B.c(B.java:3)", "Caused by: java.io.IOException: y",
 	"this line says nothing about its time", "WHERE created > '2026-11-01 00:00:00'", "  on 2026-11-01 00:00:00 ERROR", "net/http.(*conn).serve(0xc000)",
 	"[2026-11-23T09:30:12.345Z]run(3)", "\x00\x00\x00", "}", "2026-13-45 99:99:99 ERROR", "error",
+	"\t2026-11-23 09:30:12 as a value of a statement", "  \x1b[31mERROR\x1b[0m", `  {"level":"error"}`, "\x1b[31m",
 }
 
 // A mix is the text of a log by some writers, its records in order of time,

@@ -93,6 +93,10 @@ func textLevel(rest []byte) (found severity, end int) {
 	}
 	first := true
 	for i := 0; i < len(rest); {
+		lead := i // where colours begin that stand directly before a word
+		if i = colourAt(rest, i); i == len(rest) {
+			break
+		}
 		if !isWord(rest[i]) {
 			i++
 			continue
@@ -105,7 +109,7 @@ func textLevel(rest []byte) (found severity, end int) {
 			return noLevel, 0 // a word cut short
 		}
 		word := rest[start:i]
-		if found := levelWord(word); found != noLevel && stands(rest, start, i, first) {
+		if found := levelWord(word); found != noLevel && stands(rest, lead, start, i, first) {
 			return found, i
 		}
 		if word[0] > '9' {
@@ -115,11 +119,12 @@ func textLevel(rest []byte) (found severity, end int) {
 	return noLevel, 0
 }
 
-// stands reports whether the word rest[start:end] is where a level is written.
-func stands(rest []byte, start, end int, first bool) bool {
+// stands reports whether the word rest[start:end], whose colours begin at lead,
+// is where a level is written.
+func stands(rest []byte, lead, start, end int, first bool) bool {
 	before, after := byte(' '), byte(' ')
-	if start > 0 {
-		before = rest[start-1]
+	if lead > 0 {
+		before = rest[lead-1]
 	}
 	if end < len(rest) {
 		after = rest[end]
@@ -131,8 +136,8 @@ func stands(rest []byte, start, end int, first bool) bool {
 		return false // part of a name: error-handler, app.error, /log
 	case first:
 		return true
-	case before == '=' || before == ':' || before == '"' && start > 1 && rest[start-2] == '=':
-		return namesLevel(rest[:start])
+	case before == '=' || before == ':' || before == '"' && lead > 1 && rest[lead-2] == '=':
+		return namesLevel(rest[:lead])
 	case after == ':' || before == '[' && after == ']' || before == '<' && after == '>' || before == '|' || after == '|':
 		return true
 	}

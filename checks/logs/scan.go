@@ -292,8 +292,9 @@ func (s *scan) hand(l *line) {
 
 // sort says what a line is and where its record lies.
 func (s *scan) sort(l *line, text []byte, current place, quotes *openQuotes) place {
+	text = s.stamps.unindented(text)
 	p, end := s.stamps.place(text)
-	l.end = end
+	l.text, l.end = text, end
 	if p == unstamped {
 		l.kind = stray
 		if isContinuation(text) {
@@ -311,6 +312,7 @@ func (s *scan) sort(l *line, text []byte, current place, quotes *openQuotes) pla
 	}
 	if s.wrapped {
 		l.text, l.end = bytes.TrimPrefix(text[end:], []byte(" ")), 0
+		l.text = s.stamps.unindented(l.text)
 		if isContinuation(l.text) && s.record > 0 {
 			l.kind = more
 			return current

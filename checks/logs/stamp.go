@@ -169,6 +169,7 @@ func (s *stamper) settle(r *lineReader) (first int64, ok bool) {
 // lookPlainly reads the stamp of a line that begins a record, and says whether
 // the stamp stands inside the line.
 func (s *stamper) lookPlainly(line []byte) (m mark, inside, ok bool) {
+	line = s.unindented(line)
 	if isJSON(line) {
 		m, ok = s.look(line)
 		return m, false, ok
@@ -217,7 +218,7 @@ func (w window) place(at int64) place {
 func isJSON(line []byte) bool { return len(line) > 1 && line[0] == '{' }
 
 func startISO(line []byte) int {
-	i := 0
+	i := colourAt(line, 0)
 	if len(line) > 0 && line[0] == '<' { // syslog RFC 5424: <34>1 2026-…
 		if i = bytes.IndexByte(line[:min(len(line), 6)], '>') + 1; i == 0 || i+2 > len(line) || line[i] != '1' || line[i+1] != ' ' {
 			return -1

@@ -58,6 +58,9 @@ func (t *tally) noteLevel(l *line) {
 func mentionsError(message []byte) bool {
 	message = message[:min(len(message), levelReach)]
 	for len(message) > 0 {
+		if message = message[colourAt(message, 0):]; len(message) == 0 {
+			break
+		}
 		n := slices.IndexFunc(message, func(b byte) bool { return !isWord(b) })
 		if n < 0 {
 			n = len(message)

@@ -88,7 +88,7 @@ func TestAnOKNeedsALogThatWasUnderstood(t *testing.T) {
 		"a line that continues nothing":  {append(fine(200), "Killed"), `first "Killed"`},
 		"stamps ahead of now":            {append(fine(200), at(-3*time.Hour, "ERROR boom")), "1 lines are dated more than 2 m ahead of now: check the zone"},
 		"levels of another language":     {append(fine(200), repeated(30, func(int) string { return at(time.Minute, "FEHLER:  Verbindung") })...), "30 of 230 records name no level that is known"},
-		"levels in colour":               {append(fine(200), repeated(30, func(int) string { return at(time.Minute, "\x1b[31mERROR\x1b[0m boom") })...), "30 of 230 records name no level"},
+		"levels in colour":               {append(fine(200), repeated(30, func(int) string { return at(time.Minute, "\x1b[31mFEHLER\x1b[0m boom") })...), "30 of 230 records name no level"},
 		"JSON behind a head of syslog": {append(fine(200), repeated(30, func(int) string {
 			return benchNow.Add(-time.Minute).Format(time.Stamp) + ` web app[7]: {"level":"error","msg":"boom"}`
 		})...), "30 of 230 records name no level"},
