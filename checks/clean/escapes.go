@@ -4,6 +4,7 @@ import (
 	"html"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -215,6 +216,11 @@ func (l *lattice) backslash(at int) []edge {
 	if n, to, ok := l.number(at, 3, isOctal, 8); ok && n < 256 {
 		all = append(all, edge{to, oneByte(byte(n))})
 	}
+	if _, to, ok := l.next(at, is('0')); ok { // printf %b: \0 and three digits
+		if n, to, ok := l.number(to, 3, isOctal, 8); ok && n < 256 {
+			all = append(all, edge{to, oneByte(byte(n))})
+		}
+	}
 	if at >= len(l.text) {
 		l.ended = true
 		return nil
@@ -227,7 +233,13 @@ func (l *lattice) backslash(at int) []edge {
 		switch c := e.val[0]; {
 		case c == 'u':
 			all = append(all, l.utf16(e.to, '\\')...)
+			all = append(all, l.braced(e.to)...)
+		case c == 'U':
+			if n, to, ok := l.number(e.to, 8, isHex, 16); ok && n <= unicode.MaxRune {
+				all = append(all, edge{to, string(n)})
+			}
 		case c == 'x':
+			all = append(all, l.braced(e.to)...)
 			if n, to, ok := l.number(e.to, 2, isHex, 16); ok {
 				all = append(all, edge{to, oneByte(byte(n))})
 			}
@@ -236,9 +248,27 @@ func (l *lattice) backslash(at int) []edge {
 		case strings.IndexByte(escapeLetters, c) >= 0:
 			all = append(all, edge{e.to, escapeBytes[strings.IndexByte(escapeLetters, c):][:1]})
 		}
+		if n, to, ok := l.number(at, 2, isHex, 16); ok { // LDAP, CSS
+			all = append(all, edge{to, oneByte(byte(n))})
+		}
 		all = append(all, e)
 	}
 	return all
+}
+
+// braced reads the {22} of \u{22} and \x{22}: one to eight digits.
+func (l *lattice) braced(at int) []edge {
+	_, at, ok := l.next(at, is('{'))
+	for n, digits := rune(0), 0; ok && digits <= 8; digits++ {
+		if _, to, closed := l.next(at, is('}')); closed && digits > 0 {
+			return []edge{{to, string(n)}}
+		}
+		var c byte
+		if c, at, ok = l.next(at, isHex); ok {
+			n = n<<4 | rune(nibble[c])
+		}
+	}
+	return nil
 }
 
 // oneByte is a string of one byte that needs no memory.

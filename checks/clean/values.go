@@ -35,6 +35,9 @@ func newValues(secrets []string) *values {
 		for _, quoted := range []string{`'\''`, `'"'"'`, `''`} {  // a quote in a quoted text: sh, Python's shlex, SQL
 			v.all = append(v.all, strings.ReplaceAll(s, `'`, quoted))
 		}
+		for _, doubled := range []string{`"`, "$", "%"} { // CSV, docker compose, systemd
+			v.all = append(v.all, strings.ReplaceAll(s, doubled, doubled+doubled))
+		}
 	}
 	if len(v.all) == 0 {
 		return nil
