@@ -65,5 +65,6 @@ func (f Folder) Bury() error {
 	if err := f.place(buriedFile, nil, true); err != nil { // empty: a full disk takes it
 		return fmt.Errorf("burying the step: %w", err)
 	}
+	f.FreeRoom() //nolint:errcheck // it only takes room, and Prune tries again
 	return nil
 }

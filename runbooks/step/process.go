@@ -72,13 +72,15 @@ func Main(ctx context.Context, f Folder, wrap func(io.Writer) io.Writer, act Act
 	ready.close()
 	outcome, err := p.perform(ctx, act)
 	if err != nil {
-		return err
+		return p.withoutResult(err)
 	}
 	outcome.Started = began
 	crash.Point("step-before-result")
-	err = p.deliver(outcome)
+	if err := p.deliver(outcome); err != nil {
+		return p.withoutResult(err)
+	}
 	crash.Point("step-after-result")
-	return err
+	return nil
 }
 
 // begin does all that must be there before anything is done: the lock, and
@@ -108,6 +110,15 @@ func (p *process) prepare() (began time.Time, err error) {
 	if err := p.reserve(); err != nil {
 		return began, err
 	}
+	if began, err = p.record(); err != nil {
+		return began, p.withoutResult(err)
+	}
+	crash.Point("step-after-started")
+	return began, nil
+}
+
+// record writes the card: from then on the step has begun.
+func (p *process) record() (began time.Time, err error) {
 	self, err := p.proc.card(os.Getpid())
 	if err != nil {
 		return began, err
@@ -117,7 +128,6 @@ func (p *process) prepare() (began time.Time, err error) {
 	if err := p.write(cardFile, begun{self, began}); err != nil {
 		return began, fmt.Errorf("recording the start: %w", err)
 	}
-	crash.Point("step-after-started")
 	return began, nil
 }
 

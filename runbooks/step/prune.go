@@ -8,7 +8,8 @@ import (
 )
 
 // Prune removes the folders of steps that ended longer ago than keep. What has
-// no result is kept: nobody knows yet what came of it.
+// no result is kept, since what came of it may not be known yet; only the room
+// that was taken for a result which will not be written any more is freed.
 func Prune(root string, keep time.Duration, now time.Time) error {
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, os.ErrNotExist) {
@@ -23,10 +24,17 @@ func Prune(root string, keep time.Duration, now time.Time) error {
 		if err != nil || !e.IsDir() {
 			continue
 		}
-		if s := f.Look(); s.State != Finished || now.Sub(s.Outcome.Ended) < keep {
-			continue
+		switch s := f.Look(); {
+		case s.State == Finished && now.Sub(s.Outcome.Ended) >= keep:
+			errs = append(errs, os.RemoveAll(f.Path))
+		case s.State == Gone || s.State == NotStarted && f.isBuried():
+			errs = append(errs, f.FreeRoom())
 		}
-		errs = append(errs, os.RemoveAll(f.Path))
 	}
 	return errors.Join(errs...)
+}
+
+func (f Folder) isBuried() bool {
+	_, err := os.Lstat(f.path(buriedFile))
+	return err == nil
 }

@@ -8,32 +8,15 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
 )
 
 const (
-	// resultRoom is taken on the disk before the deed begins, so that the
-	// result of what was done can be written whatever fills the disk meanwhile.
-	resultRoom = 256 << 10
-
 	// resultPatience is how long after its deadline a step goes on trying to
 	// write its result to a disk that does not take it.
 	resultPatience = 10 * time.Minute
 
 	resultEvery = time.Second
 )
-
-// reserve takes room for the result. A deed for which there is none does not
-// begin.
-func (p *process) reserve() error {
-	result, err := hostfs.Reserve(p.path(resultFile), resultRoom)
-	if err != nil {
-		return fmt.Errorf("reserving room for the result: %w", err)
-	}
-	p.result = result
-	return nil
-}
 
 // deliver writes the result into the room that was taken for it. One that is
 // larger waits until the disk takes it, unless the folder itself is gone, and

@@ -66,7 +66,8 @@ func started(c step.Card) runbooks.ActionStarted {
 }
 
 // Look says how a step stands. One that was never started is buried: whoever
-// asks is about to decide what became of it.
+// asks is about to decide what became of it. One that is gone writes no result
+// any more, and the room for it is freed.
 func (s Steps) Look(name string) runbooks.DeedStatus {
 	folder, err := step.Find(s.Root, name)
 	if err != nil {
@@ -82,6 +83,9 @@ func (s Steps) Look(name string) runbooks.DeedStatus {
 		if status = folder.Look(); status.State == step.NotStarted { // buried before
 			return runbooks.DeedStatus{State: runbooks.DeedNotStarted}
 		}
+	}
+	if status.State == step.Gone {
+		folder.FreeRoom() //nolint:errcheck // it only takes room, and step.Prune tries again
 	}
 	return runbooks.DeedStatus{State: states[status.State], Process: started(status.Card), Why: status.Why, Outcome: outcome(status.Outcome)}
 }
