@@ -46,6 +46,9 @@ func (r *Record) Opened(id string) RunOpened { return r.opened[id] }
 // Events are those of a run, oldest first. They are not to be changed.
 func (r *Record) Events(id string) []Event { return r.events[id] }
 
+// Unread is why the record could not be read to its end; nil if it was.
+func (r *Record) Unread() error { return r.fault }
+
 // Fault is why the record could not be read to its end, and what is in it that
 // belongs to no run; nil if nothing.
 func (r *Record) Fault() error {

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/advanced-lms/opsdeck/runbooks"
 )
 
 // How long after a failed attempt the record is tried again: twice as long each
@@ -44,7 +46,8 @@ func (b *backoff) rested(now time.Time) {
 // again with longer and longer waits, and until then every client is told why
 // nothing is recorded and when it is tried next. When the record takes events
 // again, the runs that it failed in are read afresh, their clients come back to
-// them, and what goes on in them without a client is taken up again.
+// them, and what goes on in them without a client is taken up again. What was
+// left running and could not be looked for is looked for again, too.
 func (s *server) heal(ctx context.Context) {
 	if s.o.Recover == nil {
 		return
@@ -59,32 +62,50 @@ func (s *server) heal(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		why := s.fault()
+		failed, unadopted := s.faults()
 		switch {
-		case why == nil:
+		case failed == nil && unadopted == nil:
 			b.rested(now)
-		case b.due(now):
+		case !b.due(now):
+		case failed != nil:
 			b.tried(now)
-			s.recover(ctx, why, b)
+			s.recover(ctx, failed, b)
+		default:
+			b.tried(now)
+			s.o.Log.Info("looking again for what was left running", "after", unadopted)
+			s.takeUp(ctx)
 		}
 	}
 }
 
-// fault is why something cannot be recorded or gone on with now; nil while all
-// can.
-func (s *server) fault() error {
+// faults are why something cannot be recorded, and why what goes on could not be
+// taken up; nil while there is none.
+func (s *server) faults() (failed, unadopted error) {
 	if err := s.failed(); err != nil {
-		return err
+		return err, nil
 	}
 	s.mu.Lock()
 	runs, unadopted := slices.Collect(maps.Values(s.runs)), s.unadopted
 	s.mu.Unlock()
 	for _, r := range runs { // without mu: a run asks us who is there while it holds its own lock
-		if err := r.fault(); err != nil {
-			return err
+		if err := r.local.Err(); err != nil {
+			return err, nil
+		}
+		if unadopted == nil {
+			unadopted = r.unadopted
 		}
 	}
-	return unadopted
+	return nil, unadopted
+}
+
+// passing is what may be gone at another attempt: not that recorded events do
+// not fit, which stays as it is recorded.
+func passing(err error) error {
+	var illegal *runbooks.IllegalError
+	if errors.As(err, &illegal) {
+		return nil
+	}
+	return err
 }
 
 // failed is why the record takes nothing.
@@ -103,7 +124,7 @@ func (r *drivenRun) fault() error {
 	return r.unadopted
 }
 
-// recover is one attempt.
+// recover is one attempt to record again.
 func (s *server) recover(ctx context.Context, why error, b backoff) {
 	if err := s.o.Recover(); err != nil {
 		s.o.Log.Warn("the record still takes nothing", "error", err, "next", b.wait)
@@ -113,6 +134,12 @@ func (s *server) recover(ctx context.Context, why error, b backoff) {
 	}
 	s.o.Log.Info("the record takes events again", "after", why)
 	s.trouble("")
+	s.takeUp(ctx)
+}
+
+// takeUp reads the runs with a fault afresh, and goes on with what was left
+// running.
+func (s *server) takeUp(ctx context.Context) {
 	s.renew()
 	if ctx.Err() == nil {
 		s.adopt(ctx)

@@ -3,9 +3,12 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +98,56 @@ func TestAFailedAppendAtTheStartOfASessionIsRecoveredFrom(t *testing.T) {
 	if r := journal.Verify(h.dir, nil); r.Status != journal.Intact {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestWhatNoAttemptMendsIsLookedForOnce: events that do not fit stay as they are
+// recorded, and the record has not failed.
+func TestWhatNoAttemptMendsIsLookedForOnce(t *testing.T) {
+	var looks, drives, asked atomic.Int32
+	var log logged
+	h := newHouse(t)
+	h.change = func(o *supervisor.Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o.Failed = func() error { asked.Add(1); return nil }
+		o.Recover = func() error { return nil }
+		o.Unsettled = func() ([]supervisor.Unsettled, error) {
+			looks.Add(1)
+			return []supervisor.Unsettled{{Book: book(watching), Section: "all"}}, nil
+		}
+		o.Drive = func(context.Context, runbooks.Runbook, string, runbooks.Actor, func(runbooks.Actor) bool) (*runbooks.Local, error) {
+			drives.Add(1)
+			return nil, &runbooks.IllegalError{Run: "lms-1", Kind: "note", Why: "the note is empty"}
+		}
+	}
+	h.serve()
+	until(t, "it is looked for", func() bool { return drives.Load() > 0 })
+	before := asked.Load()
+	until(t, "the supervisor looks for faults thrice", func() bool { return asked.Load() >= before+3 })
+	h.end()
+	if looks.Load() != 1 || drives.Load() != 1 {
+		t.Errorf("looked for %d times, driven %d times", looks.Load(), drives.Load())
+	}
+	if text := log.text(); !strings.Contains(text, "the note is empty") || strings.Contains(text, "takes events again") {
+		t.Errorf("the log says %s", text)
+	}
+}
+
+// logged is a log that a supervisor writes while a test reads it.
+type logged struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *logged) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }
 
 // TestWhatWasLeftRunningIsTakenUpWhenTheRecordCanBeReadAgain: at the start of the

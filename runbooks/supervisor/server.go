@@ -35,7 +35,8 @@ type Options struct {
 	Book func(path string, source []byte, hash runbooks.Hash, mayBring bool) (runbooks.Runbook, error)
 
 	// Unsettled are the runs that something goes on in, found in the journal
-	// at the start: their runbooks and sections.
+	// at the start: their runbooks and sections. An error is one that may be gone
+	// when the journal is read again, which is done until there is none.
 	Unsettled func() ([]Unsettled, error)
 
 	// Events is the whole record, for clients that cannot read its files.
@@ -96,7 +97,7 @@ type server struct {
 
 	broken    string        // why nothing is recorded, for clients; "" while all is
 	adopted   chan struct{} // closed when what was left running was looked for
-	unadopted error         // why what was left running could not be looked for
+	unadopted error         // why what was left running could not be looked for, if that may pass
 }
 
 // Serve listens until ctx ends or there has been nothing to do for a while.
@@ -126,7 +127,7 @@ func Serve(ctx context.Context, o Options, ready func()) error {
 		o: o, ends: ctx.Done(), end: cancel, clients: map[*client]bool{}, runs: map[string]*drivenRun{}, touched: time.Now(),
 		turning: make(chan struct{}, ownerPlaces), pace: pace{}, adopted: make(chan struct{}),
 	}
-	s.tasks.Go(func() { defer crash.Recover(); defer close(s.adopted); s.adopt(ctx) })
+	s.tasks.Go(func() { defer close(s.adopted); defer crash.Recover(); s.adopt(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.accept(ctx, listener) })
 	s.tasks.Go(func() { defer crash.Recover(); s.retire(ctx) })
 	s.tasks.Go(func() { defer crash.Recover(); s.watchClock(ctx) })
@@ -151,7 +152,7 @@ func (s *server) adopt(ctx context.Context) {
 	for _, u := range list {
 		if _, runErr := s.run(ctx, u.Book, u.Section, u.Driver); runErr != nil {
 			s.o.Log.Error("adopting a run", "runbook", u.Book.ID, "section", u.Section, "error", runErr)
-			err = errors.Join(err, runErr)
+			err = errors.Join(err, passing(runErr))
 		}
 	}
 	s.mu.Lock()
@@ -277,7 +278,7 @@ func (s *server) run(ctx context.Context, book runbooks.Runbook, section string,
 	if unadopted != nil {
 		s.o.Log.Error("adopting a run", "run", key, "error", unadopted)
 	}
-	r := &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: unadopted, site: under.Hash}
+	r := &drivenRun{key: key, local: local, clients: map[*client]*tail{}, over: make(chan struct{}), unadopted: passing(unadopted), site: under.Hash}
 	s.mu.Lock()
 	s.runs[key] = r
 	s.mu.Unlock()

@@ -19,7 +19,7 @@ type drivenRun struct {
 	site   string // hash of the site file that it goes by; guarded by siting
 
 	over      chan struct{} // closed when the run was given up, because it could not be recorded
-	unadopted error         // why what goes on in it could not be taken up
+	unadopted error         // why what goes on in it could not be taken up, if that may pass
 }
 
 // tail is how far one client has been told.

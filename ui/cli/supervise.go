@@ -172,23 +172,30 @@ func (p *program) bookFor(w *world) func(string, []byte, runbooks.Hash, bool) (r
 	}
 }
 
-// unsettled finds the runs of this site in which something goes on.
+// unsettled finds the runs of this site in which something goes on. What another
+// look at the same record cannot mend is logged and not returned: events that fit
+// nowhere, and a pinned runbook that this build cannot read.
 func (p *program) unsettled(w *world, j *journal.Journal) ([]supervisor.Unsettled, error) {
 	record := runbooks.ReadRecord(j.Events())
-	err := record.Fault()
+	err := record.Unread()
+	if err == nil && record.Fault() != nil {
+		w.log.Error("what is recorded belongs to no run", "error", record.Fault())
+	}
 	var list []supervisor.Unsettled
 	for _, id := range record.IDs() {
 		if record.Ended(id) != "" || record.Opened(id).Site != w.site.Name {
 			continue
 		}
 		r, foldErr := record.Fold(id, runbooks.InBrief)
-		err = errors.Join(err, foldErr)
+		if foldErr != nil {
+			w.log.Error("a run has events that do not fit", "run", id, "error", foldErr)
+		}
 		if !r.Unsettled() {
 			continue
 		}
 		book, parseErr := p.pinned(r.Opened.Path, []byte(r.Opened.Source))
 		if parseErr != nil {
-			err = errors.Join(err, parseErr)
+			w.log.Error("what goes on in a run cannot be taken up", "run", id, "error", parseErr)
 			continue
 		}
 		list = append(list, supervisor.Unsettled{Book: book, Section: r.Opened.Section, Driver: r.Driver})

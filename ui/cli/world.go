@@ -43,7 +43,7 @@ type world struct {
 	role    role
 	latest  atomic.Pointer[site.Site]
 	wait    time.Duration                   // how long checks by difference wait for enough data
-	taking  sync.Mutex                      // one reload at a time
+	taking  sync.Mutex                      // one reload at a time; guards handles
 	problem atomic.Pointer[string]          // why the site file as it is now is not used; nil if it is
 	record  atomic.Pointer[journal.Journal] // once it was opened
 	log     *slog.Logger
@@ -239,7 +239,8 @@ func (w *world) refusedBooks() error {
 const oldConnections = 2 * time.Minute
 
 // swap puts a site that was read again in place: its checks find its
-// connections, and the old ones are closed when their runs are over.
+// connections, and the old ones are closed when their runs are over. The caller
+// holds taking.
 func (w *world) swap(s *site.Site, registry *checks.Registry) {
 	w.redact.Add(s.Secrets()...)
 	old, fresh := w.handles, newHandles(registry, s)
@@ -258,6 +259,8 @@ func (w *world) close() {
 			w.log.Warn("metric history", "error", err)
 		}
 	}
+	w.taking.Lock()
+	defer w.taking.Unlock() // the site file may be being read again
 	w.handles.close()
 }
 
