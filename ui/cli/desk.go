@@ -35,14 +35,15 @@ type desk struct {
 	mu       sync.Mutex
 	sections []checklist.SectionInfo
 	err      error
-	seen     journal.Head     // of the record in our own files; only keep uses it
-	told     []runbooks.Event // of a record that its supervisor tells; only keep uses it
+	seen     journal.Head    // of the record in our own files; only keep uses it
+	all      runbooks.Folder // of the record as far as it is known; only keep uses it
+	fresh    bool            // all holds what sections does not show; only keep uses it
 	sessions []*supervisor.Session
 }
 
 // newDesk reads how things stand; keep goes on from there.
 func newDesk(p *program, w *world, say func(pane.NoticeMsg)) (*desk, error) {
-	d := &desk{p: p, w: w, say: say, client: p.client(w), err: errReading}
+	d := &desk{p: p, w: w, say: say, client: p.client(w), err: errReading, all: runbooks.Folder{Brief: true}}
 	if w.far() {
 		return d, nil
 	}
@@ -95,22 +96,28 @@ func (d *desk) compareFiles() {
 	}
 }
 
-// look reads the record again if anything was recorded since.
+// look folds what was recorded since the last look. A record that could not be
+// read to its end is read from its start the next time; one that only took too
+// long is gone on with.
 func (d *desk) look() {
 	d.mu.Lock()
-	first := d.sections == nil
+	first, settled := d.sections == nil, d.sections != nil && d.err == nil
 	d.mu.Unlock()
-	events, fresh, err := d.record()
-	if err == nil && !fresh && !first {
+	err := d.learn()
+	if err == nil && !d.fresh && settled {
 		return
 	}
+	late := errors.Is(err, context.DeadlineExceeded)
+	all, faults := d.all.Runs()
 	var sections []checklist.SectionInfo
-	if events != nil {
-		all, faults := runbooks.FoldAll(events)
-		if faults != nil {
-			err = errors.Join(err, fmt.Errorf("the record has faults, see opsdeck verify: %w", faults))
-		}
-		sections = d.list(all)
+	if d.fresh && !late || first && err == nil {
+		sections, d.fresh = d.list(all), false
+	}
+	if err != nil && !late {
+		d.all = runbooks.Folder{Brief: true}
+	}
+	if faults != nil {
+		err = errors.Join(err, fmt.Errorf("the record has faults, see opsdeck verify: %w", faults))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,43 +126,37 @@ func (d *desk) look() {
 	}
 }
 
-// record is everything that was recorded, and whether some of it is new since
-// it was last asked for. Only keep asks.
-func (d *desk) record() (events iter.Seq2[runbooks.Event, error], fresh bool, err error) {
+// learn folds what is new of the record. Only keep asks.
+func (d *desk) learn() error {
 	if d.j == nil {
-		return d.recordTold()
+		ctx, cancel := context.WithTimeout(context.Background(), freshen)
+		defer cancel()
+		return d.add(d.client.EventsAfter(ctx, d.all.Seq()))
 	}
-	head, headErr := d.j.Head()
-	fresh, d.seen = head != d.seen, head
-	if events, err = d.p.events(d.w); err != nil {
+	head, err := d.j.Head()
+	if err == nil && head == d.seen && d.all.Seq() > 0 {
+		return nil
+	}
+	if head.Seq < d.seen.Seq {
+		d.all = runbooks.Folder{Brief: true} // another record lies there now
+	}
+	readErr := d.add(d.j.After(d.all.Seq()))
+	if d.seen = head; readErr != nil {
 		d.seen = journal.Head{} // the next look tries again
 	}
-	return events, fresh, errors.Join(err, headErr)
+	return errors.Join(err, readErr)
 }
 
-// recordTold is the record that only its supervisor can read: what is new of
-// it is asked for, the rest is remembered.
-func (d *desk) recordTold() (events iter.Seq2[runbooks.Event, error], fresh bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), freshen)
-	defer cancel()
-	after := uint64(0)
-	if fresh = len(d.told) == 0; !fresh {
-		after = d.told[len(d.told)-1].Seq
-	}
-	for e, err := range d.client.EventsAfter(ctx, after) {
+// add folds events up to one that cannot be read.
+func (d *desk) add(events iter.Seq2[runbooks.Event, error]) error {
+	for e, err := range events {
 		if err != nil {
-			d.told = nil // the next look asks for all of it
-			return nil, false, err
+			return fmt.Errorf("reading the record: %w", err)
 		}
-		d.told, fresh = append(d.told, e), true
+		d.all.Add(e)
+		d.fresh = true
 	}
-	return func(yield func(runbooks.Event, error) bool) {
-		for _, e := range d.told {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}, fresh, nil
+	return nil
 }
 
 // list is every section of the shelf with how it stands, then the broken
