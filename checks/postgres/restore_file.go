@@ -106,7 +106,7 @@ func openDump(env checks.Env, args checks.Args) (*dumpFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, _, err := hostfs.Open(path)
+	file, err := openFileOrFolder(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the dump: %w", err)
 	}
@@ -116,6 +116,16 @@ func openDump(env checks.Env, args checks.Args) (*dumpFile, error) {
 		return nil, fmt.Errorf("dump %s: %w", path, err)
 	}
 	return d, nil
+}
+
+// openFileOrFolder opens a dump in whatever format it is: pg_dump's directory
+// format is a folder.
+func openFileOrFolder(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return hostfs.OpenFolder(path)
+	}
+	file, _, err := hostfs.Open(path)
+	return file, err
 }
 
 func clock(env checks.Env) time.Time {

@@ -91,7 +91,7 @@ func state(t *testing.T, m *Monitor, id string) State {
 }
 
 func TestTheFirstSampleCountsAtOnce(t *testing.T) {
-	s := &script{plays: map[string][]checks.Result{"a": {level(checks.Crit)}}}
+	s := &script{plays: map[string][]checks.Result{"a": {level(checks.Crit)}}, takes: time.Millisecond}
 	watched(t, s, []checks.Check{check("a", time.Minute)}, func(m *Monitor) {
 		if state(t, m, "a").Known() {
 			t.Error("a check that never ran is known")

@@ -39,6 +39,16 @@ func OpenNoFollow(path string) (*os.File, Info, error) {
 	return openAt(unix.AT_FDCWD, path, path, unix.O_NOFOLLOW)
 }
 
+// OpenFolder opens a folder for reading its entries, and what is no folder not
+// at all. Who does something in the folder holds it with OpenDir.
+func OpenFolder(path string) (*os.File, error) {
+	fd, err := openat(unix.AT_FDCWD, path, folder, 0)
+	if err != nil {
+		return nil, failed("open", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
 // openAt looks before it opens, because opening a device can do something, and
 // looks at what it has opened, because that may be another file.
 func openAt(dir int, name, path string, flags int) (*os.File, Info, error) {
