@@ -60,7 +60,8 @@ type executor struct {
 //
 // Argv[0] is an absolute path that passes the rule of ownership, or a bare name
 // that is looked up in the system's own folders and nowhere else, and belongs to
-// root. The script of an interpreter, Dir and Config are held to the rule too.
+// root. Those of these folders that others than root can change are left out, as
+// they are of the command's PATH. The script of an interpreter, Dir and Config are held to the rule too.
 // The command gets no terminal, no descriptor of ours, a
 // session and process group of its own, and an environment made from nothing.
 // When ctx ends it gets SIGTERM and, after the grace, SIGKILL, its whole group
@@ -118,7 +119,7 @@ func valid(call checks.Call) error {
 // environ is all that a command knows of its surroundings. The mark is how
 // its descendants are known again wherever they went.
 func (x *executor) environ(mark string, more []string) []string {
-	env := []string{"PATH=" + strings.Join(folders, ":"), "LANG=C.UTF-8", "HOME=" + home()}
+	env := []string{"PATH=" + searchPath(), "LANG=C.UTF-8", "HOME=" + home()}
 	if x.zone != "" {
 		env = append(env, "TZ="+x.zone)
 	}

@@ -6,15 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
-
-// folders are where a bare name is looked up, in this order; they are also the
-// PATH of every command.
-var folders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 // program is a file that may be started.
 type program struct {
@@ -55,25 +50,6 @@ func find(name string) (program, error) {
 		return p, fmt.Errorf("looking at the program: %w", err)
 	}
 	return p, startable(p)
-}
-
-// lookup turns a name into an absolute path. It never looks into the current
-// folder or at our own PATH.
-func lookup(name string) (string, error) {
-	if filepath.IsAbs(name) {
-		return filepath.Clean(name), nil
-	}
-	if strings.ContainsRune(name, '/') {
-		return "", checks.Failed(checks.Other, "the program %q is neither an absolute path nor a bare name", name)
-	}
-	for _, folder := range folders {
-		path := filepath.Join(folder, name)
-		info, err := os.Stat(path)
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	return "", checks.Failed(checks.Missing, "no program %s in %s", name, strings.Join(folders, ":"))
 }
 
 // steered refuses a command that files of somebody else would decide on: the

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/command"
 	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/runbooks"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
@@ -37,6 +39,7 @@ func (p *program) doctorCommand() *cobra.Command {
 			defer w.close()
 			findings := append(p.examineSite(w), p.examineEnvironment()...)
 			findings = append(findings, examineOwners()...)
+			findings = append(findings, examinePrograms(command.LeftOut())...)
 			findings = append(findings, p.examineState(cmd.Context(), w)...)
 			for _, st := range w.once(cmd.Context(), w.site.Checks(p.registry)).States {
 				findings = append(findings, examine(st.Result))
@@ -107,6 +110,20 @@ func examineOwners() []finding {
 	}
 	for _, note := range rule.Notes() {
 		found = append(found, finding{checks.Warn, "trusted owners", note, ""})
+	}
+	return found
+}
+
+// examinePrograms names the folders in which no program is looked up.
+func examinePrograms(leftOut []error) []finding {
+	var found []finding
+	for _, why := range leftOut {
+		f := finding{checks.Warn, "programs", why.Error(), ""}
+		var refused *owner.Refusal
+		if errors.As(why, &refused) {
+			f.Says, f.Remedy = "no program is looked up there: "+refused.Cause(), refused.Remedy
+		}
+		found = append(found, f)
 	}
 	return found
 }
