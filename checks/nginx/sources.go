@@ -87,13 +87,26 @@ func named(text, folder string, prefixes []string) []string {
 				}
 			}
 			for _, place := range places {
-				files, err := filepath.Glob(place)
-				if err != nil || len(files) == 0 {
-					files = []string{place}
-				}
-				list = append(list, files...)
+				list = append(list, matching(place)...)
 			}
 		}
 	}
 	return list
+}
+
+// matching are the files that a place means to nginx, which takes a pattern as
+// the C library does: there [! begins what may not stand, here [^. Of a pattern
+// that matches nothing the folder counts: what is in it may mean more to nginx.
+func matching(place string) []string {
+	if !strings.Contains(place, "[[") { // a class by name, which Go does not know
+		files, err := filepath.Glob(strings.ReplaceAll(place, "[!", "[^"))
+		if err == nil && len(files) > 0 {
+			return files
+		}
+	}
+	folder := place
+	for strings.ContainsAny(folder, "*?[") {
+		folder = filepath.Dir(folder)
+	}
+	return []string{folder}
 }

@@ -66,7 +66,11 @@ func TestNginxIsNotRunOnAFileOfSomebodyElse(t *testing.T) {
 		}
 		t.Skip("needs root to give a file to another user")
 	}
-	for name, line := range map[string]string{"an include": "include DIR/theirs/x.conf;", "a pattern": "include DIR/theirs/*;", "a module": "load_module DIR/theirs/x.conf;"} {
+	for name, line := range map[string]string{
+		"an include": "include DIR/theirs/x.conf;",
+		"a pattern":  "include DIR/theirs/*;", "all but a letter": "include DIR/theirs/[!_]*.conf;", "a class by name": "include DIR/theirs/[[:alpha:]]*;",
+		"a module": "load_module DIR/theirs/x.conf;",
+	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			ran := dir + "/ran"
