@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/runbooks"
@@ -30,49 +29,13 @@ type Journal struct {
 
 // Open makes or checks the state directory: it must be ours, on a local
 // file system, and closed to others. It takes no lock and opens no database.
+// Where somebody else could have chosen or could exchange the directory, nothing
+// is touched, and the error is an *owner.Refusal.
 func Open(dir string, me Holder) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
-	}
 	if err := fitForState(dir); err != nil {
 		return nil, err
 	}
 	return &Journal{dir: dir, me: me, began: time.Now()}, nil
-}
-
-// fitForState refuses a directory that cannot keep a record: one of another
-// user, or on a network file system, where SQLite's WAL has no shared memory.
-func fitForState(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("looking at the state directory: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("the state directory %s is not a directory", dir)
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Getuid() {
-		return fmt.Errorf("the state directory %s belongs to user %d, not to you (%d): name another with --state", dir, stat.Uid, os.Getuid())
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		if err := os.Chmod(dir, 0o700); err != nil {
-			return fmt.Errorf("closing the state directory to others: %w", err)
-		}
-	}
-	return localFileSystem(dir)
-}
-
-// Network file systems by the magic numbers of statfs(2).
-var networkFS = map[int64]string{0x6969: "NFS", 0xFF534D42: "CIFS", 0xFE534D42: "SMB2", 0x517B: "SMB"}
-
-func localFileSystem(dir string) error {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return fmt.Errorf("looking at the state directory's file system: %w", err)
-	}
-	if name, remote := networkFS[int64(uint32(s.Type))]; remote {
-		return fmt.Errorf("the state directory %s is on %s, where the journal cannot be durable: name a local one with --state", dir, name)
-	}
-	return nil
 }
 
 // Dir is the state directory.

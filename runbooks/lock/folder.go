@@ -3,13 +3,14 @@ package lock
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 const (
@@ -131,10 +132,15 @@ func rootAlone(path string) error {
 // make makes a folder of the user's own, and refuses one that is not as it
 // would be made.
 func (f Folder) make() error {
-	if err := os.MkdirAll(filepath.Dir(f.path), ownMode); err != nil {
-		return fmt.Errorf("making the folder of locks: %w", err)
+	rule, err := owner.Current()
+	if err != nil {
+		return err
 	}
-	if err := os.Mkdir(f.path, ownMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	made, err := rule.MakeDir(f.path)
+	if err == nil {
+		err = made.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("making the folder of locks: %w", err)
 	}
 	dir, err := f.open()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 )
 
@@ -73,7 +74,7 @@ func New(root string, in Intent) (Folder, error) {
 	if in.MaxOutput <= 0 {
 		in.MaxOutput = defaultOutput
 	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
+	if err := makeRoot(root); err != nil {
 		return Folder{}, fmt.Errorf("making the folder of steps: %w", err)
 	}
 	f := Folder{Path: filepath.Join(root, strings.ToLower(rand.Text()[:16]))}
@@ -92,6 +93,19 @@ func New(root string, in Intent) (Folder, error) {
 		}
 	}
 	return f, nil
+}
+
+// makeRoot makes the folder of steps, unless somebody else could exchange it.
+func makeRoot(root string) error {
+	rule, err := owner.Current()
+	if err != nil {
+		return err
+	}
+	made, err := rule.MakeDir(root)
+	if err != nil {
+		return err
+	}
+	return made.Close()
 }
 
 // Name is the folder's own name, under which it is found again.

@@ -123,7 +123,10 @@ func (p *program) deckDeps(w *world, monitor *watch.Monitor, desk *desk, notices
 func (p *program) openLog(s *site.Site) (*os.File, string) {
 	dir, err := journal.StateDir(p.flags.state, s.Name, p.Env)
 	path := filepath.Join(dir, logName)
-	if err == nil && os.MkdirAll(dir, 0o700) == nil {
+	if err == nil {
+		_, err = journal.Open(dir, journal.Holder{}) // the log lies in a directory that is ours, or nowhere
+	}
+	if err == nil {
 		rotate(path)
 		if f, err := journal.OpenLog(dir, logName); err == nil {
 			return f, path

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/runbooks/journal"
 )
 
@@ -28,11 +31,12 @@ func (p *program) settleOnce(w *world) (err error) {
 		return &exit{exitState, err, "name a directory with --state DIR"}
 	}
 	if w.role == looks || w.role == audits || w.far() {
-		return nil
+		return w.look()
 	}
 	if _, err := journal.Open(w.dir, journal.Holder{}); err != nil {
-		return &exit{exitState, err, "name another directory with --state"}
+		return unfit(err)
 	}
+	w.kept = true
 	err = journal.Settle(w.dir, w.site.Name)
 	var taken *journal.TakenError
 	if err != nil && !errors.As(err, &taken) { // a full disk, or a read-only one: what is recorded will say so
@@ -40,4 +44,34 @@ func (p *program) settleOnce(w *world) (err error) {
 		return nil
 	}
 	return err
+}
+
+// look finds out whether there is state of our own to read. A command that would
+// read it from a directory that somebody else could have chosen ends; verify may
+// read any record, and a supervisor's clients read none.
+func (w *world) look() error {
+	err := journal.Look(w.dir)
+	if w.kept = err == nil; w.kept || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var refused *owner.Refusal
+	if w.role == audits || w.far() || !errors.As(err, &refused) {
+		w.log.Warn("state directory", "error", err)
+		return nil
+	}
+	if _, missing := os.Lstat(w.dir); missing != nil { // there is nothing to read, and nothing is made
+		return nil
+	}
+	return unfit(err)
+}
+
+// unfit ends a command whose state directory cannot be used; the remedy of a
+// refusal stands in the hint.
+func unfit(err error) error {
+	const other = "name another directory with --state"
+	var refused *owner.Refusal
+	if errors.As(err, &refused) {
+		return &exit{exitState, errors.New("the state directory: " + refused.Cause()), refused.Remedy + ", or " + other}
+	}
+	return &exit{exitState, err, other}
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -40,6 +38,7 @@ type world struct {
 	catalog *checks.Registry
 	events  func() (iter.Seq2[runbooks.Event, error], error)
 	dir     string // state of this site
+	kept    bool   // the directory was there, and passed the rule of ownership
 	role    role
 	latest  atomic.Pointer[site.Site]
 	wait    time.Duration                   // how long checks by difference wait for enough data
@@ -120,8 +119,10 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	if err := p.settle(w); err != nil {
 		return nil, err
 	}
-	if err := crash.Log(filepath.Join(w.dir, logName), as != looks && as != audits && !w.far()); err != nil {
-		log.Warn("a crash is told on standard error only", "error", err)
+	if w.kept {
+		if err := crash.Log(filepath.Join(w.dir, logName), as != looks && as != audits && !w.far()); err != nil {
+			log.Warn("a crash is told on standard error only", "error", err)
+		}
 	}
 	crash.Point("opened")
 	if as == serves {
@@ -139,14 +140,11 @@ func (p *program) worldOf(ctx context.Context, s *site.Site, as role, log *slog.
 	return w, nil
 }
 
-// openHistory opens the metric history if the state directory is there. One that
+// openHistory opens the metric history if the state directory is ours. One that
 // cannot be opened now is tried again while it is kept.
 func (w *world) openHistory(ctx context.Context) error {
-	if _, err := os.Stat(w.dir); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+	if !w.kept {
+		return nil
 	}
 	h, err := journal.OpenHistory(ctx, w.dir, w.site.Retention.Metrics)
 	if err != nil {
@@ -274,7 +272,7 @@ func (w *world) journal() (*journal.Journal, error) {
 	who := identity.Current()
 	j, err := journal.Open(w.dir, journal.Holder{User: who.String(), Host: who.Host, TTY: who.TTY, Command: "opsdeck"})
 	if err != nil {
-		return nil, &exit{exitState, err, "name another directory with --state"}
+		return nil, unfit(err)
 	}
 	w.record.CompareAndSwap(nil, j)
 	return w.record.Load(), nil

@@ -106,15 +106,18 @@ type walk struct {
 	folders []entry // from / to the one that we are in
 	held    []int
 	links   int
+	makes   bool // missing folders are made, and the last one may be open to others
 }
 
 // reach walks to the path, and applies the rule to each component.
-func (r Rule) reach(path string) (entry, error) {
+func (r Rule) reach(path string) (entry, error) { return r.reachBy(path, false) }
+
+func (r Rule) reachBy(path string, makes bool) (entry, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return entry{}, fmt.Errorf("making %s absolute: %w", path, err)
 	}
-	w := &walk{rule: r, asked: abs}
+	w := &walk{rule: r, asked: abs, makes: makes}
 	last, err := w.descend(abs)
 	last.held = w.held
 	if err != nil {
@@ -158,6 +161,9 @@ func (w *walk) descend(abs string) (entry, error) {
 			return at, &fs.PathError{Op: "open", Path: filepath.Join(at.path, rest[0]), Err: unix.ENOTDIR}
 		}
 	}
+	if w.makes {
+		return at, nil
+	}
 	if refused := w.closed(at); refused != nil {
 		return at, refused
 	}
@@ -197,10 +203,10 @@ func (w *walk) up() entry {
 func (w *walk) down(name string) (entry, error) {
 	in := w.here()
 	e := entry{parent: in.fd, name: name, path: filepath.Join(in.path, name)}
-	fd, err := unix.Openat(in.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := w.opened(in, name)
 	if err != nil {
 		// A folder that others may write has to be said before what is not in it.
-		if refused := w.passable(in, entry{stat: unix.Stat_t{Uid: w.rule.uid}}); refused != nil {
+		if refused := w.passable(in, w.mine()); refused != nil {
 			return e, refused
 		}
 		return e, &fs.PathError{Op: "open", Path: e.path, Err: err}

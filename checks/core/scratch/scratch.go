@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 )
 
 // A Folder is a folder that only this process uses. Remove it.
@@ -68,8 +70,7 @@ func (f Folder) Remove() error {
 // own makes the parent, or checks that it is a folder of ours that is closed to
 // others: what is removed in it must be nothing that somebody put there.
 func own(parent string) error {
-	err := os.Mkdir(parent, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeParent(parent); err != nil {
 		return err
 	}
 	info, err := os.Lstat(parent)
@@ -86,6 +87,23 @@ func own(parent string) error {
 		return fmt.Errorf("%s is open to others (mode %04o, want 0700)", parent, info.Mode().Perm())
 	}
 	return nil
+}
+
+// makeParent makes the parent in a folder that is there, unless somebody else
+// could exchange it or chose where it is.
+func makeParent(parent string) error {
+	if _, err := os.Stat(filepath.Dir(parent)); err != nil {
+		return err
+	}
+	rule, err := owner.Current()
+	if err != nil {
+		return err
+	}
+	made, err := rule.MakeDir(parent)
+	if err != nil {
+		return err
+	}
+	return made.Close()
 }
 
 // sweep removes the folders of processes that have ended. What cannot be removed
