@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,8 @@ type finding struct {
 }
 
 func (p *program) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "What can be reached, which rights and tools each check lacks, and how to get them",
 		Args:  none,
@@ -37,6 +39,7 @@ func (p *program) doctorCommand() *cobra.Command {
 				return err
 			}
 			defer w.close()
+			w.waits(wait)
 			findings := append(p.examineSite(w), p.examineEnvironment()...)
 			findings = append(findings, examineOwners()...)
 			findings = append(findings, examinePrograms(command.LeftOut())...)
@@ -62,6 +65,8 @@ func (p *program) doctorCommand() *cobra.Command {
 			return verdict(worst)
 		},
 	}
+	waitFlag(cmd, &wait)
+	return cmd
 }
 
 // printFindings says the worst first, then every finding in its order.
