@@ -195,6 +195,21 @@ func TestErrorsStayUntilAcknowledged(t *testing.T) {
 	})
 }
 
+// TestANoticeOfTheSameTopicTakesTheOldOneAway: what was put right is not shown
+// as wrong any more.
+func TestANoticeOfTheSameTopicTakesTheOldOneAway(t *testing.T) {
+	drive(t, scene(), small, ascii8, deck4(), func(d *driver) {
+		d.send(pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays", Topic: "site file"})
+		d.send(pane.NoticeMsg{Level: checks.Crit, Text: "the journal is full"})
+		d.shows("the journal is full (+1)")
+		d.send(pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again", Topic: "site file"})
+		d.shows("the journal is full (+1)")
+		d.press("esc")
+		d.shows("the site file was read again")
+		d.hides("the old site stays")
+	})
+}
+
 func TestPasteNeverActsAndNeverConfirms(t *testing.T) {
 	drive(t, scene(), small, ascii8, deck4(), func(d *driver) {
 		d.press("1")

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
@@ -19,6 +20,7 @@ type notice struct {
 	level checks.Level
 	text  string
 	at    time.Time
+	topic string // the newest notice of a topic takes the place of the others
 }
 
 // notices are those on screen and those gone by. Of several, an error is shown
@@ -29,6 +31,9 @@ type notices struct {
 }
 
 func (n *notices) add(at notice) {
+	if at.topic != "" {
+		n.open = slices.DeleteFunc(n.open, func(old notice) bool { return old.topic == at.topic })
+	}
 	n.open = append(n.open, at)
 	n.past = append(n.past, at)
 	if len(n.past) > keepNotices {
@@ -79,7 +84,7 @@ func (n *notices) acknowledge() bool {
 
 // notify puts a line on the deck and into the log.
 func (m *Model) notify(msg pane.NoticeMsg) {
-	at := notice{msg.Level, pane.Plain(msg.Text), m.deps.Now().Truncate(time.Second)}
+	at := notice{msg.Level, pane.Plain(msg.Text), m.deps.Now().Truncate(time.Second), msg.Topic}
 	m.notices.add(at)
 	if at.sticks() {
 		m.deps.Log.Error("notice", "text", at.text)

@@ -154,11 +154,14 @@ func rotate(path string) {
 // reloaded tells the deck what came of reading the site file again.
 func (p *program) reloaded(monitor *watch.Monitor, say func(pane.NoticeMsg)) func(reload) {
 	return func(r reload) {
-		if r.kept != nil {
-			say(pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: " + r.kept.Error()})
-			return
+		switch {
+		case r.kept != nil:
+			say(pane.NoticeMsg{Level: checks.Unknown, Text: "the old site stays: " + r.kept.Error(), Topic: "site file"})
+		case r.mended:
+			say(pane.NoticeMsg{Level: checks.OK, Text: "the site file is as it was read before", Topic: "site file"})
+		default:
+			monitor.Replace(r.site.Checks(p.registry))
+			say(pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again", Topic: "site file"})
 		}
-		monitor.Replace(r.site.Checks(p.registry))
-		say(pane.NoticeMsg{Level: checks.OK, Text: "the site file was read again"})
 	}
 }

@@ -88,9 +88,11 @@ func (d *desk) compareFiles() {
 	d.files = now
 	switch {
 	case now.Problem != "":
-		d.say(pane.NoticeMsg{Level: checks.Unknown, Text: "the supervisor keeps the old site file: " + now.Problem})
+		d.say(pane.NoticeMsg{Level: checks.Unknown, Text: "the supervisor keeps the old site file: " + now.Problem, Topic: "supervisor's site file"})
+	case before.Problem != "" && before.Hash == now.Hash:
+		d.say(pane.NoticeMsg{Level: checks.OK, Text: "the supervisor can use the site file again", Topic: "supervisor's site file"})
 	case before.Hash != "" && before.Hash != now.Hash:
-		d.say(pane.NoticeMsg{Level: checks.Warn, Text: "the supervisor has read the site file again: what was previewed under the old one is taken back"})
+		d.say(pane.NoticeMsg{Level: checks.Warn, Text: "the supervisor has read the site file again: what was previewed under the old one is taken back", Topic: "supervisor's site file"})
 	case now.Hash != d.w.file().Hash:
 		d.say(pane.NoticeMsg{Level: checks.Warn, Text: "the supervisor goes by another site file: " + now.Path + " " + runbooks.ShortHash(now.Hash)})
 	}

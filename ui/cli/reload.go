@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/advanced-lms/opsdeck/checks"
 	"github.com/advanced-lms/opsdeck/checks/core/crash"
@@ -15,8 +16,9 @@ import (
 
 // A reload is what came of reading the site file again.
 type reload struct {
-	site *site.Site // now in use, if the file was edited and can be used
-	kept error      // why the old one stays; nil if it does not
+	site   *site.Site // now in use, if the file was edited and can be used
+	kept   error      // why the old one stays; nil if it does not
+	mended bool       // the file could not be used, and is the one in use again
 }
 
 // follow reads the site file again whenever it changes, until ctx ends, for a
@@ -71,9 +73,9 @@ func (p *program) take(w *world, update site.Update) reload {
 		w.problem.Store(&text)
 		return reload{kept: kept}
 	}
-	w.problem.Store(nil)
+	before := w.problem.Swap(nil)
 	if update.Site.Hash == w.current().Hash {
-		return reload{}
+		return reload{mended: before != nil}
 	}
 	w.swap(update.Site, p.registry)
 	return reload{site: update.Site}
@@ -86,7 +88,7 @@ func (w *world) keeps(update site.Update) error {
 	case update.Err != nil:
 		return update.Err
 	case s == nil:
-		return fmt.Errorf("the file has %d problems: %s", len(update.Problems), update.Problems[0])
+		return unusable(update.Problems)
 	case s.Name != w.site.Name:
 		return errors.New("the file names another site: start opsdeck again for it")
 	case s.Socket != w.site.Socket:
@@ -95,6 +97,23 @@ func (w *world) keeps(update site.Update) error {
 		return fmt.Errorf("a secret of the file cannot be read by the supervisor: %s", s.Withheld[0])
 	}
 	return nil
+}
+
+// unusable is the first problem that keeps a file from being used. What is wrong
+// stands before the path, which may be longer than a line.
+func unusable(problems site.Problems) error {
+	problems = slices.DeleteFunc(slices.Clone(problems), func(p site.Problem) bool { return p.Severity != site.Error })
+	if len(problems) == 0 {
+		return errors.New("the file cannot be used")
+	}
+	first, hint, count := problems[0], "", "1 problem"
+	if first.Hint != "" {
+		hint = " (" + first.Hint + ")"
+	}
+	if n := len(problems); n > 1 {
+		count = fmt.Sprintf("the first of %d problems", n)
+	}
+	return fmt.Errorf("%d:%d %s%s; %s in %s", first.Line, first.Col, first.Msg, hint, count, first.File)
 }
 
 // siteHash is the hash of a site's file, by which processes compare it. It is of
@@ -123,6 +142,10 @@ func (w *world) siteInUse() (supervisor.SiteFile, runbooks.Site) { return w.file
 func (w *world) logReload(r reload) {
 	if r.kept != nil {
 		w.log.Warn("the old site stays", "problem", r.kept)
+		return
+	}
+	if r.mended {
+		w.log.Info("the site file is the one in use again")
 		return
 	}
 	w.log.Info("the site file was read again", "hash", siteHash(r.site))

@@ -147,11 +147,12 @@ func Reply(to string, ask func() any) tea.Cmd {
 type NoticeMsg struct {
 	Level checks.Level
 	Text  string
+	Topic string // of what it tells: a later notice of the same one takes it away; "" for none
 }
 
 // Notice says something in the notice line. OK is an information.
 func Notice(level checks.Level, text string) tea.Cmd {
-	return func() tea.Msg { return NoticeMsg{level, text} }
+	return func() tea.Msg { return NoticeMsg{Level: level, Text: text} }
 }
 
 // FocusMsg moves the keys to a pane by its id.
