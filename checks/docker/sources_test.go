@@ -49,7 +49,7 @@ func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
 		"a variable in the path of .env": {"services: {web: {env_file: '${FILE:-.env}'}}", "has a variable"},
 		"a file of another host":         {"include: ['https://example.org/x.git']", "comes from another host"},
 		"more files than are looked at":  {many, "more than 200 files"},
-		"a file larger than is read":     {strings.Repeat("#\n", maxConfig), "has more than 4 MiB"},
+		"a file larger than is read":     {strings.Repeat("#\n", maxConfig), "is larger than 4 MiB"},
 		"a file that is no YAML":         {"include: [", "no YAML"},
 	} {
 		file := filepath.Join(t.TempDir(), "compose.yaml")

@@ -42,7 +42,7 @@ func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ config, says string }{
 		"more files than are looked at": {manyIncludes(2000), "more than 2000 files"},
-		"a file larger than is read":    {strings.Repeat("#\n", 1<<20), "has more than 1 MiB"},
+		"a file larger than is read":    {strings.Repeat("#\n", 1<<20), "is larger than 1 MiB"},
 		"a path of git's own":           {"[core]\nhooksPath = %(prefix)/hooks\n", "only git knows"},
 		"a home of an unknown user":     {"[include]\npath = ~no-such-user/x\n", "unknown user"},
 	} {

@@ -48,7 +48,7 @@ func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
 		fmt.Fprintf(&many, "include /nowhere/%d.conf;\n", i)
 	}
 	for says, text := range map[string]string{
-		"more than 2000 files": many.String(), "has more than 4 MiB": strings.Repeat("#\n", maxSource),
+		"more than 2000 files": many.String(), "is larger than 4 MiB": strings.Repeat("#\n", maxSource),
 	} {
 		main := put(t, t.TempDir()+"/nginx.conf", text)
 		if found, err := sources(checks.Nginx{Config: main}); err == nil || !strings.Contains(err.Error(), says) {

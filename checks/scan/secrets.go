@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/advanced-lms/opsdeck/checks"
-	"github.com/advanced-lms/opsdeck/checks/core/hostfs"
+	"github.com/advanced-lms/opsdeck/checks/core/owner"
 	"github.com/advanced-lms/opsdeck/checks/fact"
 	"github.com/advanced-lms/opsdeck/checks/git"
 )
@@ -82,6 +82,13 @@ func leaks(ctx context.Context, env checks.Env, s checks.Scan) ([]leak, error) {
 	if _, err := os.Stat(s.Target); err != nil {
 		return nil, checks.Failed(checks.Missing, "there is no repository: %w", err)
 	}
+	rule, err := owner.Current()
+	if err != nil {
+		return nil, err
+	}
+	if err := rule.Check(s.Target); err != nil {
+		return nil, checks.Failed(checks.Denied, "the repository: %w", err)
+	}
 	steering, err := git.Sources(s.Target)
 	if err != nil {
 		return nil, err
@@ -120,7 +127,11 @@ func acceptedLeaks(s checks.Scan) (map[string]bool, error) {
 	if s.Baseline == "" {
 		return accepted, nil
 	}
-	raw, err := hostfs.Read(s.Baseline, maxReport)
+	rule, err := owner.Current()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rule.Read(s.Baseline, maxReport) // it decides what counts
 	if err != nil {
 		return nil, fmt.Errorf("the accepted report: %w", err)
 	}
