@@ -248,7 +248,7 @@ func TestWhatCannotBeReadIsNeverTakenForNothing(t *testing.T) {
 		"an unknown nickname":           {map[string]string{"etc/cron.d/x": "\n@dayly root x\n"}, `/etc/cron.d/x:2: "@dayly" is not a time`},
 		"a zone that is none":           {map[string]string{"etc/cron.d/x": "CRON_TZ=Mars\n0 9 * * * root x\n"}, `/etc/cron.d/x:2: CRON_TZ names no zone: "Mars"`},
 		"a zone file of garbage":        {map[string]string{"etc/localtime": "garbage"}, "/etc/localtime"},
-		"a crontab beyond all bounds":   {map[string]string{"etc/crontab": strings.Repeat("#\n", maxCrontab)}, "more than"},
+		"a crontab beyond all bounds":   {map[string]string{"etc/crontab": strings.Repeat("#\n", maxCrontab)}, "larger than 256 KiB"},
 		"timers without commands":       {map[string]string{"run/systemd/system/": ""}, "systemd timers: commands are not available"},
 	} {
 		r := run(t, checks.Env{Root: tree(t, c.files)}, december(0, 0), checks.Rules{}, nil)

@@ -131,13 +131,13 @@ func (p *process) record() (began time.Time, err error) {
 	return began, nil
 }
 
-// harden makes the process one whose memory is nobody's and whose children
-// cannot run away from it. Signals of a terminal that is gone are taken and
+// harden makes the process one whose memory no other user reads, which leaves no
+// core file, and whose children cannot run away from it. The limit on core files
+// is not touched: commands inherit it, and could not raise it again. Signals of a terminal that is gone are taken and
 // dropped; if they were ignored, children would inherit that.
 func (p *process) harden() {
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) //nolint:errcheck // children that run away are then not seen
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)        //nolint:errcheck // hardening only
-	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})    //nolint:errcheck // hardening only
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)        //nolint:errcheck // hardening only; an exec takes it back
 	syscall.Umask(0o077)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	p.asked = make(chan os.Signal, 1)
