@@ -95,8 +95,8 @@ func (s search) runs(c cells, depth int, atEnd bool, f *found) {
 		if len(r.digits) < least && !r.last {
 			continue
 		}
-		if c.from != nil && !r.escaped() {
-			continue // it stands like this in the text itself
+		if c.from != nil && !r.escaped() && !r.last {
+			continue // it stands like this in the text itself, and what follows is not escaped either
 		}
 		for offset := range min(4, len(r.digits)) {
 			s.within(r, offset, len(r.digits), fromBase64, depth-1, f)

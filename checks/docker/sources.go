@@ -68,7 +68,7 @@ func (c composed) takesIn() (next []composed, variables []string, err error) {
 		}
 	}
 	if yaml.Unmarshal(content, &doc) != nil { // the decoder's own words would quote the file, secrets and all
-		return nil, nil, checks.Failed(checks.Parse, "it is no YAML of the expected form")
+		return nil, nil, checks.Failed(checks.Other, "it is not YAML of the expected form")
 	}
 	next, variables, err = c.includes(doc.Include)
 	for _, s := range doc.Services {

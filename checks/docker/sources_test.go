@@ -50,7 +50,7 @@ func TestSourcesThatAreNotAllKnownAreAnError(t *testing.T) {
 		"a file of another host":         {"include: ['https://example.org/x.git']", "comes from another host"},
 		"more files than are looked at":  {many, "more than 200 files"},
 		"a file larger than is read":     {strings.Repeat("#\n", maxConfig), "is larger than 4 MiB"},
-		"a file that is no YAML":         {"include: [", "no YAML"},
+		"a file that is no YAML":         {"include: [", "not YAML"},
 	} {
 		file := filepath.Join(t.TempDir(), "compose.yaml")
 		if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
