@@ -224,6 +224,16 @@ func (e *engine) await(t *testing.T, id string, ready func(*container.State) boo
 	t.Fatalf("the container stays %+v", last)
 }
 
+// often waits for a container that has crashed so often that the engine waits
+// for seconds before it starts it again: time enough to look at it.
+func often() func(*container.State) bool {
+	starts := map[string]bool{}
+	return func(s *container.State) bool {
+		starts[s.StartedAt] = true
+		return s.Restarting && len(starts) >= 6
+	}
+}
+
 func ended(s *container.State) bool { return s.Status == container.StateExited }
 
 func health(status container.HealthStatus) func(*container.State) bool {
