@@ -99,6 +99,9 @@ func stracer(t *testing.T) string {
 // is in it. strace counts for each thread by itself, so which call is the n-th
 // may differ: what holds is that every outcome recovers.
 func TestEveryFaultOfTheFirstEventIsRecoveredFrom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts hundreds of processes, for a minute")
+	}
 	strace := stracer(t)
 	var places sync.WaitGroup
 	next := make(chan fault)
