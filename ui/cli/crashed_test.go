@@ -154,7 +154,7 @@ func TestTheSupervisorExitsWith70OnAPanic(t *testing.T) {
 	if err := cmd.Wait(); err == nil || exitOf(err) != "70" {
 		t.Errorf("it ended with %v", err)
 	}
-	if log := f.log(); !strings.Contains(log, "panic: \"fault") || !strings.Contains(log, "refresh") {
+	if log := f.log(); !strings.Contains(log, "panic: \"fault") || !strings.Contains(log, "follow") {
 		t.Errorf("the log has %q", log)
 	}
 }

@@ -133,7 +133,7 @@ func TestAWindowOnTheDemoWithEverythingInIt(t *testing.T) {
 		t.Errorf("it gave back %v", f.Num)
 	}
 	w.leave()
-	report, err := exec.Command(built(t), "--site", site, "--state", state, "report", "last").CombinedOutput()
+	report, err := exec.Command(built(t), "--site", site, "report", "last").CombinedOutput()
 	if err != nil {
 		t.Fatalf("report: %v %s", err, report)
 	}
